@@ -1,0 +1,214 @@
+"""Typed async HTTP client of the API: what the till, the gate and the back office speak.
+
+Every method returns a contract model or raises PlayParkError with the server's code; a server
+that does not answer is E_UNAVAILABLE with a sentence that says what to check.
+"""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from playpark.contracts.auth import (
+    DeviceLoginIn,
+    DeviceRegistered,
+    DeviceRegisterIn,
+    DeviceSession,
+    LoggedOut,
+    RefreshIn,
+)
+from playpark.contracts.base import Envelope, Page
+from playpark.contracts.catalog import CatalogSnapshot, PackageView
+from playpark.contracts.employees import EmployeeLoginIn, EmployeeSession, EmployeeView
+from playpark.contracts.pricing import PreviewIn, PricedCart
+from playpark.contracts.sales import SaleAnswer, SaleIn
+from playpark.contracts.shifts import ShiftClosed, ShiftCloseIn, ShiftOpenIn, ShiftView
+from playpark.contracts.sync import BatchIn, BatchOut
+from playpark.contracts.tickets import RedeemIn, RedemptionView
+from playpark.errors import ErrorCode, PlayParkError
+
+DEFAULT_URL = "http://127.0.0.1:48080"
+T = TypeVar("T", bound=BaseModel)
+Body = BaseModel | Mapping[str, Any] | None
+
+
+class ApiClient:
+    """One device's connection. Set `token` to act; `employee_token` wins while someone is
+    logged in. Not shared between event loops."""
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_URL,
+        *,
+        timeout: float = 10.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.device_token: str | None = None
+        self.employee_token: str | None = None
+        try:
+            self._http = httpx.AsyncClient(
+                base_url=f"{self.base_url}/v1", timeout=timeout, transport=transport
+            )
+        except httpx.InvalidURL as bad:
+            message = f"{base_url!r} is not an address: use one such as {DEFAULT_URL}"
+            raise PlayParkError(ErrorCode.VALIDATION, message) from bad
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    # --- device and people --------------------------------------------------------------
+
+    async def register_device(self, body: DeviceRegisterIn) -> DeviceRegistered:
+        return await self._call("POST", "/auth/device/register", DeviceRegistered, body)
+
+    async def login_device(self, device_id: str, device_token: str) -> DeviceSession:
+        """Log the device in and keep its access token for all further calls."""
+        body = DeviceLoginIn(device_id=device_id, device_token=device_token)
+        session = await self._call("POST", "/auth/device/login", DeviceSession, body)
+        self.device_token = session.access_token
+        return session
+
+    async def login_employee(self, body: EmployeeLoginIn) -> EmployeeSession:
+        """Log an employee in on this device and act as them from now on."""
+        self.employee_token = None
+        session = await self._call("POST", "/employees/login", EmployeeSession, body)
+        self.employee_token = session.access_token
+        return session
+
+    async def refresh(self, refresh_token: str) -> EmployeeSession:
+        body = RefreshIn(refresh_token=refresh_token)
+        session = await self._call("POST", "/auth/refresh", EmployeeSession, body)
+        self.employee_token = session.access_token
+        return session
+
+    async def logout(self) -> None:
+        """End the employee's session; the device stays logged in."""
+        if self.employee_token:
+            try:
+                await self._call("POST", "/auth/logout", LoggedOut)
+            finally:
+                self.employee_token = None
+
+    async def me(self) -> EmployeeView:
+        return await self._call("GET", "/employees/me", EmployeeView)
+
+    # --- catalogue and prices -----------------------------------------------------------
+
+    async def packages(self, visible_on: str = "POS") -> Page[PackageView]:
+        query = {"visible_on": visible_on}
+        return await self._call("GET", "/catalog/packages", Page[PackageView], query=query)
+
+    async def catalog(self) -> CatalogSnapshot:
+        return await self._call("GET", "/catalog/snapshot", CatalogSnapshot)
+
+    async def preview(self, body: PreviewIn) -> PricedCart:
+        return await self._call("POST", "/pricing/preview", PricedCart, body)
+
+    # --- money and tickets: direct routes, for outside clients ---------------------------
+
+    async def open_shift(self, op_id: str, body: ShiftOpenIn) -> ShiftView:
+        return await self._call("POST", "/shifts/open", ShiftView, body, op_id=op_id)
+
+    async def close_shift(self, op_id: str, body: ShiftCloseIn) -> ShiftClosed:
+        return await self._call("POST", "/shifts/close", ShiftClosed, body, op_id=op_id)
+
+    async def current_shift(self) -> ShiftView:
+        return await self._call("GET", "/shifts/current", ShiftView)
+
+    async def sell(self, op_id: str, body: SaleIn) -> SaleAnswer:
+        return await self._call("POST", "/sales", SaleAnswer, body, op_id=op_id)
+
+    async def sale(self, sale_id: str) -> SaleAnswer:
+        return await self._call("GET", f"/sales/{sale_id}", SaleAnswer)
+
+    async def redeem(self, op_id: str, body: RedeemIn) -> RedemptionView:
+        return await self._call("POST", "/tickets/redeem", RedemptionView, body, op_id=op_id)
+
+    async def sync(self, batch: BatchIn, *, timeout: float | None = None) -> BatchOut:  # noqa: ASYNC109 - httpx's own deadline
+        """Submit operations; the result of each is its own (R35)."""
+        return await self._call("POST", "/sync/batch", BatchOut, batch, timeout=timeout)
+
+    # --- lists --------------------------------------------------------------------------
+
+    async def page(self, path: str, model: type[T], **query: str | int) -> Page[T]:
+        """One page of any list route, `path` below /v1, each item as `model`."""
+        return await self._call("GET", path, Page[model], query=query)  # type: ignore[valid-type]
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        model: type[T],
+        body: Body = None,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        op_id: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpx's own deadline
+    ) -> T:
+        headers = {"Content-Type": "application/json"}
+        if token := self.employee_token or self.device_token:
+            headers["Authorization"] = f"Bearer {token}"
+        if op_id:
+            headers["Idempotency-Key"] = op_id
+        content = None
+        if isinstance(body, BaseModel):
+            # Fields that were not set stay out: an absent field differs from null (R15).
+            content = body.model_dump_json(exclude_unset=True)
+        try:
+            response = await self._http.request(
+                method,
+                path,
+                content=content,
+                params=query,
+                headers=headers,
+                timeout=httpx.USE_CLIENT_DEFAULT if timeout is None else timeout,
+            )
+        except httpx.HTTPError as lost:
+            message = (
+                f"The server at {self.base_url} does not answer: "
+                "check the network and that the API is running."
+            )
+            raise PlayParkError(ErrorCode.UNAVAILABLE, message) from lost
+        return self._read(response, model)
+
+    def _read(self, response: httpx.Response, model: type[T]) -> T:
+        try:
+            envelope = Envelope[model].model_validate_json(response.content)  # type: ignore[valid-type]
+        except ValidationError as foreign:
+            message = (
+                f"What answers at {self.base_url} (status {response.status_code}) is not this "
+                "version of the PlayPark API: check the address."
+            )
+            raise PlayParkError(ErrorCode.UNAVAILABLE, message) from foreign
+        if envelope.error is not None:
+            raise _as_exception(envelope.error.code, envelope.error.message, response, envelope)
+        if envelope.data is None:
+            raise PlayParkError(ErrorCode.INTERNAL, "The server's answer is empty.")
+        return envelope.data
+
+
+def _as_exception(
+    code: str, message: str, response: httpx.Response, envelope: Envelope[Any]
+) -> PlayParkError:
+    known = code if code in ErrorCode.__members__.values() else ErrorCode.INTERNAL
+    retry = response.headers.get("Retry-After", "")
+    return PlayParkError(
+        ErrorCode(known),
+        message,
+        details=envelope.error.details if envelope.error else None,
+        retry_after=float(retry) if retry.isdecimal() else None,
+    )

@@ -1,0 +1,90 @@
+"""Time as the park reads it: UTC inside, the store's zone outside, business date (R30).
+
+The clock is passed in, so that no rule and no test reads the machine's time by itself.
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Any, Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+
+DEFAULT_ZONE = "Asia/Bangkok"
+BUSINESS_DAY_CUTOFF = time(4, 0)
+
+
+class Clock(Protocol):
+    """Anything that tells the present moment as an aware UTC datetime."""
+
+    def now(self) -> datetime: ...
+
+
+class SystemClock:
+    """The machine's clock, cut to milliseconds because MongoDB keeps no more."""
+
+    def now(self) -> datetime:
+        return to_utc_ms(datetime.now(UTC))
+
+
+class FixedClock:
+    """A clock that stands still until it is moved: for tests and for replaying a day."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at = to_utc_ms(at)
+
+    def now(self) -> datetime:
+        return self._at
+
+    def advance(self, delta: timedelta) -> None:
+        self._at += delta
+
+
+def to_utc_ms(moment: datetime) -> datetime:
+    """An aware datetime in UTC, cut to milliseconds. Raises ValueError for a naive one."""
+    if moment.tzinfo is None:
+        msg = "a time needs its offset, such as 2026-11-21T15:42:00+07:00"
+        raise ValueError(msg)
+    moment = moment.astimezone(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _no_number(value: Any) -> Any:
+    """Pydantic would read a number as a Unix time; the contract has RFC 3339 only."""
+    if isinstance(value, int | float):
+        msg = "a time is text, such as 2026-11-21T15:42:00+07:00"
+        raise ValueError(msg)  # noqa: TRY004 - pydantic reports a ValueError, not a TypeError
+    return value
+
+
+UtcDatetime = Annotated[
+    datetime,
+    BeforeValidator(_no_number),
+    AfterValidator(to_utc_ms),
+    PlainSerializer(_rfc3339, return_type=str, when_used="json"),
+]
+"""An aware time of any offset in, UTC with milliseconds inside and out (RFC 3339)."""
+
+BusinessDate = Annotated[date, BeforeValidator(_no_number)]
+"""A trading day, `2026-11-21`."""
+
+
+def park_zone(store_tz: str | None, tenant_tz: str | None = None) -> ZoneInfo:
+    """The store's time zone, else the tenant's, else Asia/Bangkok (R30)."""
+    for name in (store_tz, tenant_tz):
+        if name:
+            try:
+                return ZoneInfo(name)
+            except (ZoneInfoNotFoundError, ValueError):
+                continue
+    return ZoneInfo(DEFAULT_ZONE)
+
+
+def business_date(moment: datetime, zone: ZoneInfo, cutoff: time = BUSINESS_DAY_CUTOFF) -> date:
+    """The trading day of a moment: its local date, the night before `cutoff` belonging to
+    the day before (R30)."""
+    local = moment.astimezone(zone).replace(tzinfo=None)
+    return (local - timedelta(hours=cutoff.hour, minutes=cutoff.minute)).date()

@@ -1,0 +1,120 @@
+"""Carts in, priced carts with their trace out (API.md: pricing/preview; R4–R8, R11)."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from playpark.clock import UtcDatetime
+from playpark.contracts.base import IdStr, Request, View
+from playpark.money import BasisPoints, Satang, SignedSatang
+
+MAX_LINES, MAX_TICKETS, MAX_PAYMENTS = 100, 500, 20  # R56
+
+PromoCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{1,40}$", to_upper=True)]
+
+
+class PaymentMethod(StrEnum):
+    CASH = "cash"
+    QR = "qr"
+    CARD = "card"
+    OTHER = "other"
+
+
+class PaymentIn(Request):
+    """`amount` is the part of the total paid this way; `tendered` the cash handed over."""
+
+    method: PaymentMethod
+    payment_type_id: IdStr | None = None
+    amount: Satang
+    tendered: Satang | None = None
+    reference: Annotated[str, StringConstraints(max_length=100)] | None = None
+
+
+class CartLine(Request):
+    package_id: IdStr
+    qty: Annotated[int, Field(strict=True, ge=1, le=MAX_TICKETS)]
+    discount_ids: list[IdStr] | None = None
+    manual_discount: Satang | None = None
+
+
+class Cart(Request):
+    lines: Annotated[list[CartLine], Field(min_length=1, max_length=MAX_LINES)]
+    promo_codes: Annotated[list[PromoCode], Field(max_length=10)] | None = None
+    discount_ids: Annotated[list[IdStr], Field(max_length=20)] | None = None
+    customer_id: IdStr | None = None
+
+
+class PreviewIn(Cart):
+    payments: Annotated[list[PaymentIn], Field(max_length=MAX_PAYMENTS)] | None = None
+    at: UtcDatetime | None = None
+
+
+class Slice(View):
+    """The frozen share of one sold unit in the money of its sale (R6); all in satang."""
+
+    gross: Satang
+    line_discount: Satang
+    cart_discount: Satang
+    payable: Satang
+    vat: Satang
+    vat_rate: BasisPoints
+
+
+class PricedLine(Slice):
+    """A line's sums, and one slice for each of its `qty` units."""
+
+    package_id: str
+    name: str
+    name_th: str
+    qty: int
+    unit_price: Satang
+    slices: list[Slice]
+
+
+class TraceEntry(View):
+    """One step of the price: which stage and rule, what went in and out, and why (R11)."""
+
+    stage: str
+    rule_id: str | None = None
+    line: int | None = None
+    applied: bool
+    input: int
+    output: int
+    why: str
+    facts: dict[str, Any] = {}
+
+
+class Totals(View):
+    """A sale's header. grand_total = subtotal − discount_total + exclusive VAT
+    + surcharge_total + cash_rounding."""
+
+    subtotal: Satang
+    discount_total: Satang
+    tax_total: Satang
+    surcharge_total: Satang
+    cash_rounding: SignedSatang
+    grand_total: Satang
+
+
+class PricedCart(Totals):
+    lines: list[PricedLine]
+    trace: list[TraceEntry]
+    catalog_version: int
+
+
+class RungLine(Request):
+    unit_price: Satang
+    slices: Annotated[list[Slice], Field(min_length=1, max_length=MAX_TICKETS)]
+
+
+class Rung(Totals, Request):
+    """What the till showed the guest: header and per-unit slices, booked as it stands (R12)."""
+
+    lines: Annotated[list[RungLine], Field(min_length=1, max_length=MAX_LINES)]
+
+    @classmethod
+    def of(cls, priced: PricedCart) -> "Rung":
+        header = {name: getattr(priced, name) for name in Totals.model_fields}
+        lines = [RungLine(unit_price=line.unit_price, slices=line.slices) for line in priced.lines]
+        return cls(**header, lines=lines)

@@ -1,0 +1,77 @@
+"""Sales: what was sold, how it was paid, which tickets came out (API.md: sales; R6, R12, R23)."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from playpark.clock import BusinessDate, UtcDatetime
+from playpark.contracts.base import View
+from playpark.contracts.pricing import (
+    MAX_LINES,
+    MAX_PAYMENTS,
+    MAX_TICKETS,
+    Cart,
+    PaymentIn,
+    PaymentMethod,
+    PricedLine,
+    Rung,
+    Totals,
+)
+from playpark.contracts.tickets import TicketView
+from playpark.ids import UlidStr
+from playpark.money import Satang
+
+ReceiptNo = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{2,6}-[SRTZW][0-9]{6,9}$")]
+ShortCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-HJKMNP-TV-Z]{8}$")]
+PerLine = Field(min_length=1, max_length=MAX_LINES)
+PerUnit = Field(max_length=MAX_TICKETS)
+
+
+class SaleIn(Cart):
+    """The body of a sale. Σ payments.amount = grand_total.
+
+    A till chooses receipt_no, ticket_ids and short_codes itself (one list per line, unit-major,
+    a bundle's components in their order) and sends what it rang; outside clients leave all of
+    that out and the server prices and numbers the sale.
+    """
+
+    payments: Annotated[list[PaymentIn], Field(min_length=1, max_length=MAX_PAYMENTS)]
+    receipt_no: ReceiptNo | None = None
+    ticket_ids: Annotated[list[Annotated[list[UlidStr], PerUnit]], PerLine] | None = None
+    short_codes: Annotated[list[Annotated[list[ShortCode], PerUnit]], PerLine] | None = None
+    catalog_version: Annotated[int, Field(strict=True, ge=1)] | None = None
+    business_date: BusinessDate | None = None
+    rung: Rung | None = None
+    expected_total: Satang | None = None
+    occurred_at: UtcDatetime | None = None
+
+
+class PaymentView(View):
+    payment_id: str
+    method: PaymentMethod
+    amount: Satang
+    tendered: Satang | None = None
+    reference: str | None = None
+
+
+class SaleView(Totals):
+    sale_id: str
+    receipt_no: str
+    business_date: BusinessDate
+    occurred_at: UtcDatetime
+    device_id: str
+    shift_id: str | None
+    cashier_id: str | None
+    cashier_name: str | None
+    lines: list[PricedLine]
+    payments: list[PaymentView]
+    change: Satang
+    payment_method: str
+    """The one method of its payments, or `split`."""
+    catalog_version: int
+    flags: list[str] = []
+
+
+class SaleAnswer(View):
+    sale: SaleView
+    tickets: list[TicketView]

@@ -1,0 +1,82 @@
+"""Shifts, which are the drawer sessions too (API.md: shifts; R26–R28)."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from playpark.clock import UtcDatetime
+from playpark.contracts.base import IdStr, Request, View
+from playpark.money import Satang, SignedSatang
+
+Denomination = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,6}$")]
+
+
+class ShiftOpenIn(Request):
+    """`cash_open` is the float in the drawer, satang."""
+
+    cash_open: Satang
+    occurred_at: UtcDatetime | None = None
+
+
+class ShiftView(View):
+    """Never shows the expected cash: the cashier counts blind (R27)."""
+
+    shift_id: str
+    device_id: str
+    opened_by: str | None
+    opened_by_name: str | None
+    open_at: UtcDatetime
+    cash_open: Satang
+    status: str
+    close_at: UtcDatetime | None = None
+
+
+class ShiftCloseIn(Request):
+    """One of `counted` ({face value in satang: pieces}) and `cash_counted` (satang)."""
+
+    counted: dict[Denomination, Annotated[int, Field(strict=True, ge=0, le=100_000)]] | None = None
+    cash_counted: Satang | None = None
+    reason_code: IdStr | None = None
+    occurred_at: UtcDatetime | None = None
+
+    @model_validator(mode="after")
+    def _one_count(self) -> Self:
+        if (self.counted is None) == (self.cash_counted is None):
+            msg = "send either counted or cash_counted"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def total(self) -> int:
+        """What was counted, satang."""
+        if self.counted is not None:
+            return sum(int(face) * pieces for face, pieces in self.counted.items())
+        return self.cash_counted or 0
+
+
+class SalesTotals(View):
+    count: int
+    amount: Satang
+    by_method: dict[str, Satang]
+
+
+class ZReport(View):
+    """The fixed summary of a closed shift (R28). `hash` chains over the device's Z reports."""
+
+    z_no: int
+    sales: SalesTotals
+    tickets_issued: int
+    cash_open: Satang
+    cash_sales: Satang
+    grand_total: Satang
+    """Everything this device ever sold, satang; never resets."""
+    prev_hash: str
+    hash: str
+
+
+class ShiftClosed(View):
+    shift_id: str
+    cash_expected: SignedSatang
+    cash_counted: Satang
+    cash_diff: SignedSatang
+    z: ZReport

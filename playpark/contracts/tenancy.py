@@ -1,0 +1,51 @@
+"""Stores and devices as the programs see them (R40, R44)."""
+
+from enum import StrEnum
+
+from playpark.contracts.base import View
+
+
+class DeviceType(StrEnum):
+    POS = "POS"
+    GATE = "GATE"
+    KIOSK = "KIOSK"
+    ADMIN = "ADMIN"
+
+
+class DeviceStatus(StrEnum):
+    PENDING = "pending"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+
+
+class DeviceCaps(View):
+    """What a device may do besides what its people may do (R40)."""
+
+    can_sell: bool = False
+    can_redeem: bool = False
+    kiosk_mode: bool = False
+
+
+class StoreView(View):
+    store_id: str
+    tenant_id: str
+    tenant_name: str
+    name: str
+    tz: str
+    currency: str = "THB"
+    receipt_header: list[str] = []
+    receipt_footer: list[str] = []
+    tax_registration: str | None = None
+    paper_width_mm: int = 80
+
+
+class DeviceView(View):
+    device_id: str
+    device_code: str
+    device_number: int
+    type: DeviceType
+    name: str
+    status: DeviceStatus
+    caps: DeviceCaps
+    last_seen_at: str | None = None

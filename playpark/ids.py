@@ -1,0 +1,118 @@
+"""Identifiers: ULIDs, short codes that a person can type, receipt numbers (R23, R24, R29)."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import StringConstraints
+from ulid import ULID
+
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_SHORT_BITS = 35
+_MASK = (1 << _SHORT_BITS) - 1
+_COUNTER_BITS = 22
+MAX_DEVICE_NUMBER = (1 << (_SHORT_BITS - _COUNTER_BITS)) - 1
+
+UlidStr = Annotated[str, StringConstraints(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
+"""A ULID in its canonical upper-case form."""
+
+NewId = Callable[[], str]
+"""Makes a fresh ULID; passed in where a test wants to know the ids."""
+
+
+def new_ulid(at: datetime | None = None) -> str:
+    """A fresh ULID, of the moment `at` if given."""
+    return str(ULID.from_datetime(at)) if at else str(ULID())
+
+
+def is_ulid(text: str) -> bool:
+    """True for a canonical upper-case ULID."""
+    return _ULID.fullmatch(text) is not None
+
+
+# --- short codes (R24) ------------------------------------------------------------------
+
+
+def short_code(key: bytes, device_number: int, counter: int) -> str:
+    """Seven Crockford characters (35 bits) and a check character (R24).
+
+    A keyed bijection of (device number, counter): two tills never make the same code, and a
+    code tells a stranger nothing about the next. Device number 0 is the server's.
+    Raises ValueError when a number does not fit: 13 bits of device, 22 bits of counter.
+    """
+    if not 0 <= device_number <= MAX_DEVICE_NUMBER or not 0 <= counter < 1 << _COUNTER_BITS:
+        msg = "short codes are used up for this device: pair it again to get a new number"
+        raise ValueError(msg)
+    value = _permute(key, device_number << _COUNTER_BITS | counter)
+    body = "".join(CROCKFORD[value >> shift & 31] for shift in range(30, -5, -5))
+    return body + _check_character(body)
+
+
+def normalise_short_code(text: str) -> str | None:
+    """What a person typed as a short code, or None where the check character is wrong.
+
+    Case, blanks and hyphens do not matter; O reads as 0, I and L as 1.
+    """
+    code = re.sub(r"[\s-]", "", text).upper().translate(str.maketrans("OIL", "011"))
+    if len(code) != 8 or any(char not in CROCKFORD for char in code):
+        return None
+    return code if _check_character(code[:7]) == code[7] else None
+
+
+def _check_character(body: str) -> str:
+    # Weights that are odd (units modulo 32) catch every single wrong character.
+    return CROCKFORD[sum((2 * i + 1) * CROCKFORD.index(c) for i, c in enumerate(body)) % 32]
+
+
+def _permute(key: bytes, value: int) -> int:
+    """A four-round unbalanced Feistel permutation of 35-bit numbers (18 + 17 bits)."""
+    left_bits, right_bits = 18, 17
+    left, right = value >> right_bits, value & ((1 << right_bits) - 1)
+    for round_number in range(6):
+        message = round_number.to_bytes(1, "big") + right.to_bytes(4, "big")
+        digest = int.from_bytes(hmac.new(key, message, hashlib.sha256).digest()[:4], "big")
+        left, right = right, (left ^ digest) & ((1 << left_bits) - 1)
+        left_bits, right_bits = right_bits, left_bits
+    return (left << right_bits | right) & _MASK
+
+
+# --- receipt numbers (R29) --------------------------------------------------------------
+
+
+class ReceiptSeries(StrEnum):
+    """Each series of a device counts for itself, without gaps (R29)."""
+
+    SALE = "S"
+    REFUND = "R"
+    TRAINING = "T"
+    Z = "Z"
+    SERVER = "W"
+
+
+_RECEIPT = re.compile(r"([0-9A-Z]{2,6})-([SRTZW])([0-9]{6,9})")
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptNumber:
+    """`03-S000128`: device code, series, number."""
+
+    device_code: str
+    series: ReceiptSeries
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.device_code}-{self.series.value}{self.number:06d}"
+
+    @classmethod
+    def parse(cls, text: str) -> "ReceiptNumber":
+        """Raises ValueError where `text` is no receipt number."""
+        if not (match := _RECEIPT.fullmatch(text)):
+            msg = "a receipt number looks like 03-S000128: device code, series, number"
+            raise ValueError(msg)
+        return cls(match[1], ReceiptSeries(match[2]), int(match[3]))
