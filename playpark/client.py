@@ -31,7 +31,6 @@ from playpark.errors import ErrorCode, PlayParkError
 
 DEFAULT_URL = "http://127.0.0.1:48080"
 T = TypeVar("T", bound=BaseModel)
-Body = BaseModel | Mapping[str, Any] | None
 
 
 class ApiClient:
@@ -153,7 +152,7 @@ class ApiClient:
         method: str,
         path: str,
         model: type[T],
-        body: Body = None,
+        body: BaseModel | None = None,
         *,
         query: Mapping[str, str | int] | None = None,
         op_id: str | None = None,
@@ -165,7 +164,7 @@ class ApiClient:
         if op_id:
             headers["Idempotency-Key"] = op_id
         content = None
-        if isinstance(body, BaseModel):
+        if body is not None:
             # Fields that were not set stay out: an absent field differs from null (R15).
             content = body.model_dump_json(exclude_unset=True)
         try:
@@ -204,10 +203,11 @@ class ApiClient:
 def _as_exception(
     code: str, message: str, response: httpx.Response, envelope: Envelope[Any]
 ) -> PlayParkError:
-    known = code if code in ErrorCode.__members__.values() else ErrorCode.INTERNAL
+    # A newer server may know codes that this client does not.
+    known = ErrorCode(code) if code in set(ErrorCode) else ErrorCode.INTERNAL
     retry = response.headers.get("Retry-After", "")
     return PlayParkError(
-        ErrorCode(known),
+        known,
         message,
         details=envelope.error.details if envelope.error else None,
         retry_after=float(retry) if retry.isdecimal() else None,
