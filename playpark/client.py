@@ -186,7 +186,7 @@ class ApiClient:
 
     def _read(self, response: httpx.Response, model: type[T]) -> T:
         try:
-            envelope = Envelope[model].model_validate_json(response.content)  # type: ignore[valid-type]
+            envelope: Envelope[T] = Envelope[model].model_validate_json(response.content)  # type: ignore[valid-type]
         except ValidationError as foreign:
             message = (
                 f"What answers at {self.base_url} (status {response.status_code}) is not this "
