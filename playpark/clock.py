@@ -88,3 +88,8 @@ def business_date(moment: datetime, zone: ZoneInfo, cutoff: time = BUSINESS_DAY_
     the day before (R30)."""
     local = moment.astimezone(zone).replace(tzinfo=None)
     return (local - timedelta(hours=cutoff.hour, minutes=cutoff.minute)).date()
+
+
+def business_day_start(day: date, zone: ZoneInfo, cutoff: time = BUSINESS_DAY_CUTOFF) -> datetime:
+    """The UTC moment at which a trading day begins: its cutoff in park time (R30)."""
+    return datetime.combine(day, cutoff, tzinfo=zone).astimezone(UTC)

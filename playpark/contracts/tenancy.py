@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from playpark.clock import UtcDatetime
 from playpark.contracts.base import View
 
 
@@ -48,4 +49,4 @@ class DeviceView(View):
     name: str
     status: DeviceStatus
     caps: DeviceCaps
-    last_seen_at: str | None = None
+    last_login_at: UtcDatetime | None = None

@@ -1,0 +1,100 @@
+"""The whole composition of the API on one page."""
+
+from fastapi import APIRouter, FastAPI
+
+from api.audit.models import AuditHead, AuditRow
+from api.catalog import routes as catalog
+from api.catalog.models import Package, StoredSnapshot, Tax, Zone
+from api.demo_park import load_demo_park
+from api.events.models import Event
+from api.identity import routes as identity
+from api.identity.models import (
+    Device,
+    Employee,
+    Membership,
+    PinAttempts,
+    Role,
+    SiteKey,
+    Store,
+    Tenant,
+)
+from api.platform.authority import DeviceAuthority
+from api.platform.docs import install_docs
+from api.platform.health import Measure, Metrics, health_routes, time_route
+from api.platform.http import install_error_handlers, router
+from api.platform.middleware import BodyLimit, RequestContext
+from api.platform.mongo import Mongo
+from api.platform.openapi import describe
+from api.platform.operations import OpRecord
+from api.platform.services import Platform
+from api.platform.settings import Settings
+from api.sales import routes as sales
+from api.sales.models import Counter, LedgerEntry, Payment, Sale
+from api.shifts import routes as shifts
+from api.shifts.models import Shift, ZCounter
+from api.sync import routes as sync
+from api.tickets import routes as tickets
+from api.tickets.models import Redemption, Ticket
+from playpark import __version__
+from playpark.clock import Clock, SystemClock
+
+DOCUMENTS = (
+    *(Tenant, Store, SiteKey, Device, DeviceAuthority, Employee, Role, Membership, PinAttempts),
+    *(Zone, Tax, Package, StoredSnapshot),
+    *(Shift, ZCounter, Sale, Payment, LedgerEntry, Counter, Ticket, Redemption),
+    *(OpRecord, Event, AuditRow, AuditHead),
+)
+ROUTERS = (
+    identity.public,
+    identity.private,
+    catalog.private,
+    shifts.private,
+    sales.private,
+    tickets.private,
+    sync.private,
+)
+
+
+async def prepare(
+    settings: Settings, mongo: Mongo, *, demo: bool = False, clock: Clock | None = None
+) -> Platform:
+    """Make the database ready: indexes and, with `demo`, the demo park where it is missing.
+
+    Raises PlayParkError E_UNAVAILABLE where there is no usable replica set.
+    """
+    await mongo.ping()
+    await mongo.create_indexes(DOCUMENTS)
+    platform = Platform.build(settings, mongo, clock or SystemClock())
+    if demo:
+        await load_demo_park(platform)
+    return platform
+
+
+def create_app(platform: Platform) -> FastAPI:
+    """The API on a prepared platform."""
+    settings = platform.settings
+
+    app = FastAPI(
+        title="PlayPark API",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if settings.docs_enabled else None,
+    )
+    app.state.platform = platform
+    versioned = APIRouter()
+    for part in (time_route(router), *ROUTERS):
+        versioned.include_router(part)
+    metrics = Metrics()
+    app.include_router(health_routes(metrics))
+    app.include_router(versioned, prefix="/v1")
+    app.include_router(versioned, prefix="/api/v1", include_in_schema=False)
+    install_error_handlers(app)
+    if settings.docs_enabled:
+        describe(app)
+        install_docs(app)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Measure, metrics=metrics)
+    app.add_middleware(RequestContext)
+    return app

@@ -1,0 +1,1 @@
+"""The append-only audit trail, a hash chain per device (R45)."""

@@ -1,0 +1,1 @@
+"""Packages, zones, taxes; immutable snapshots; price preview (R8–R13)."""

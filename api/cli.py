@@ -1,0 +1,97 @@
+"""`playpark api`: the server, with a MongoDB of its own if asked."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from api.app import create_app, prepare
+from api.platform.embedded import EmbeddedMongo, EmbeddedMongoError
+from api.platform.logs import configure_logging
+from api.platform.mongo import Mongo
+from api.platform.settings import Settings, load_settings
+from playpark.errors import ErrorCode, PlayParkError
+
+
+def register(app: typer.Typer) -> None:
+    """Add `playpark api`."""
+
+    @app.command()
+    def api(
+        embedded: Annotated[
+            bool, typer.Option("--embedded", help="Start a MongoDB for this server alone.")
+        ] = False,
+        demo: Annotated[bool, typer.Option("--demo", help="Load the demo park.")] = False,
+        host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+        port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+        data: Annotated[Path, typer.Option(help="Folder of the embedded MongoDB's data.")] = Path(
+            ".data/mongo"
+        ),
+    ) -> None:
+        """Serve the API."""
+        settings = load_settings()
+        configure_logging(settings.log_level)
+        with contextlib.ExitStack() as stack:
+            listener = stack.enter_context(_listen(host, settings.port if port is None else port))
+            uri = stack.enter_context(_database(settings, embedded=embedded, data=data))
+            serve(settings, uri, listener, demo=demo)
+
+
+@contextlib.contextmanager
+def _database(settings: Settings, *, embedded: bool, data: Path) -> Iterator[str]:
+    """The configured server, or an embedded one for as long as the API runs."""
+    if settings.mongodb_uri:
+        yield settings.mongodb_uri
+    elif embedded:
+        try:
+            with EmbeddedMongo(data) as server:
+                yield server.uri
+        except EmbeddedMongoError as failed:
+            raise PlayParkError(ErrorCode.UNAVAILABLE, str(failed)) from failed
+    else:
+        message = "No database: set MONGODB_URI, or start with --embedded for a MongoDB of its own."
+        raise PlayParkError(ErrorCode.VALIDATION, message)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind before anything is started, so that a port in use is one sentence and no half start."""
+    try:
+        return socket.create_server((host, port), reuse_port=False)
+    except OSError as taken:
+        message = (
+            f"Cannot listen on {host} port {port} ({taken.strerror}): "
+            "stop what uses it or choose another --port."
+        )
+        raise PlayParkError(ErrorCode.UNAVAILABLE, message) from taken
+
+
+def serve(settings: Settings, uri: str, listener: socket.socket, *, demo: bool) -> None:
+    """Run until SIGINT or SIGTERM. Raises PlayParkError where the database is not usable."""
+
+    async def run() -> None:
+        mongo = Mongo(uri, settings.database)
+        platform = await prepare(settings, mongo, demo=demo)
+        config = uvicorn.Config(
+            create_app(platform),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=30,
+            h11_max_incomplete_event_size=64 * 1024,
+        )
+        server = uvicorn.Server(config)
+        address, port = listener.getsockname()[:2]
+        typer.echo(f"PlayPark API on http://{address}:{port}  (pages: /docs, health: /health)")
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            platform.close()
+        if not server.started:
+            raise PlayParkError(ErrorCode.UNAVAILABLE, "The API could not start: see the log.")
+
+    asyncio.run(run())

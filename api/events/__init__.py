@@ -1,0 +1,1 @@
+"""Domain events, written to an outbox in the effect's transaction (R47)."""

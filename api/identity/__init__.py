@@ -1,0 +1,1 @@
+"""Tenants, stores, devices, employees and their logins (R40–R44)."""

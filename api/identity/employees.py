@@ -1,0 +1,227 @@
+"""PIN login on a device, refresh, logout (R40, R41, R43)."""
+
+from datetime import timedelta
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from api.audit import service as audit
+from api.identity.models import Employee
+from api.identity.repository import (
+    AuthorityRepository,
+    EmployeeRepository,
+    MembershipRepository,
+    PinAttemptsRepository,
+    RoleRepository,
+)
+from api.platform.authority import DeviceAuthority
+from api.platform.documents import scoped_id
+from api.platform.jwt import LIFETIME, Claims, TokenType, unauthenticated
+from api.platform.operations import chain_key
+from api.platform.scope import Actor, Scope
+from api.platform.services import Platform
+from api.platform.uow import Work
+from playpark.contracts.employees import (
+    EmployeeLoginIn,
+    EmployeeSession,
+    EmployeeView,
+    Permission,
+)
+from playpark.errors import ErrorCode, PlayParkError
+from playpark.ids import new_ulid
+
+FREE_ATTEMPTS = 5
+FIRST_LOCK = timedelta(seconds=30)
+
+
+async def login(platform: Platform, scope: Scope, body: EmployeeLoginIn) -> EmployeeSession:
+    """Log an employee in on the caller's device.
+
+    Unknown person and wrong PIN look and take the same: E_UNAUTHENTICATED. Five wrong PINs in
+    a row lock this person on this device, longer each time: E_PIN_LOCKED.
+    """
+    work = platform.uow.reading()
+    who = {"_id": body.employee_id} if body.employee_id else {"email": body.email}
+    employee = await EmployeeRepository(work, scope.tenant_id, None).find_one(**who)
+    subject = employee.id if employee else str(body.employee_id or body.email)
+    await _reserve_attempt(work, scope, subject)
+    right = await platform.pins.verify(employee.pin_hash if employee else None, body.pin)
+    actor = await _actor(work, scope, employee) if employee and right else None
+    if employee is None or actor is None:
+        await _record(platform, scope, "employee.login_failed", subject)
+        message = "That person and PIN do not belong together here: try again."
+        raise PlayParkError(ErrorCode.UNAUTHENTICATED, message)
+    if employee.status != "active":
+        message = "This employee is suspended: ask a supervisor."
+        raise PlayParkError(ErrorCode.EMPLOYEE_SUSPENDED, message)
+    return await _open_session(platform, scope, actor, employee.ver, "employee.login")
+
+
+async def _reserve_attempt(work: Work, scope: Scope, subject: str) -> None:
+    """Count the attempt before it is evaluated, so that parallel guesses cannot outrun the
+    lock (R41). Raises E_PIN_LOCKED."""
+    attempts = PinAttemptsRepository(work, scope.tenant_id, scope.store_id)
+    key = _attempts_key(scope, subject)
+    free: dict[str, Any] = {"$or": [{"locked_until": None}, {"locked_until": {"$lte": work.now}}]}
+    try:
+        entry = await attempts.change({"$inc": {"failed": 1}}, upsert=True, _id=key, **free)
+    except DuplicateKeyError:
+        entry = None  # the entry exists and is locked
+    if entry is None:
+        message = "Too many wrong PINs: wait a moment, or ask a supervisor to reset the PIN."
+        raise PlayParkError(ErrorCode.PIN_LOCKED, message, retry_after=30)
+    if entry.failed >= FREE_ATTEMPTS:
+        lock = FIRST_LOCK * 2 ** min(entry.failed - FREE_ATTEMPTS, 6)
+        await attempts.update_one({"$set": {"locked_until": work.now + lock}}, _id=key)
+
+
+def _attempts_key(scope: Scope, subject: str) -> str:
+    return scoped_id(scope.tenant_id, scope.store_id, scope.device.device_id, subject)
+
+
+async def _actor(work: Work, scope: Scope, employee: Employee) -> Actor | None:
+    """The employee with the union of their roles in this store (R40); None without membership."""
+    memberships = MembershipRepository(work, scope.tenant_id, scope.store_id)
+    membership = await memberships.find_one(employee_id=employee.id, active=True)
+    if membership is None:
+        return None
+    roles = await RoleRepository(work, scope.tenant_id, None).find(_id={"$in": membership.roles})
+    permissions = {permission for role in roles for permission in role.permissions}
+    return Actor(
+        employee_id=employee.id,
+        name=employee.name,
+        roles=tuple(sorted(role.name for role in roles)),
+        permissions=frozenset(permissions),
+    )
+
+
+async def actor_by_id(work: Work, scope: Scope, employee_id: str) -> Actor | None:
+    """Who acted in a synced operation: someone logged in here, else read from the store (R35)."""
+    if employee_id in scope.colleagues:
+        return scope.colleagues[employee_id]
+    employee = await EmployeeRepository(work, scope.tenant_id, None).find_one(_id=employee_id)
+    return await _actor(work, scope, employee) if employee else None
+
+
+async def _open_session(
+    platform: Platform,
+    scope: Scope,
+    actor: Actor,
+    ver: int,
+    event: str,
+    *,
+    spent_jti: str | None = None,
+) -> EmployeeSession:
+    """Write the employee's session and issue its tokens; `spent_jti` must be its refresh token."""
+    jti = new_ulid()
+    entry = {
+        "status": "active",
+        "ver": ver,
+        "name": actor.name,
+        "roles": list(actor.roles),
+        "permissions": sorted(actor.permissions),
+        "refresh_jti": jti,
+    }
+
+    async def open_session(work: Work) -> DeviceAuthority:
+        sessions = AuthorityRepository(work, scope.tenant_id, scope.store_id)
+        field = f"employees.{actor.employee_id}"
+        unspent: dict[str, Any] = {f"{field}.refresh_jti": spent_jti} if spent_jti else {}
+        found = await sessions.change(
+            {"$set": {field: entry}}, _id=scope.device.device_id, **unspent
+        )
+        if found is None:
+            raise unauthenticated()
+        attempts = PinAttemptsRepository(work, scope.tenant_id, scope.store_id)
+        await attempts.update_one(
+            {"$set": {"failed": 0, "locked_until": None}},
+            _id=_attempts_key(scope, actor.employee_id),
+        )
+        await audit.append(work, scope.acting_as(actor), event, actor.employee_id, {})
+        return found
+
+    async with platform.uow.one_at_a_time(chain_key(scope)):
+        authority = await platform.uow.run(open_session)
+    version = authority.version_for(actor.employee_id) or ""
+    now = platform.clock.now()
+
+    def token(token_type: TokenType) -> str:
+        claims = Claims(
+            type=token_type,
+            tenant_id=scope.tenant_id,
+            store_id=scope.store_id,
+            device_id=scope.device.device_id,
+            employee_id=actor.employee_id,
+            ver=version,
+            jti=jti,
+        )
+        public = {"roles": list(actor.roles), "permissions": sorted(actor.permissions)}
+        return platform.jwt.issue(claims, now, **public)
+
+    return EmployeeSession(
+        access_token=token(TokenType.ACCESS),
+        refresh_token=token(TokenType.REFRESH),
+        expires_in=int(LIFETIME[TokenType.ACCESS].total_seconds()),
+        employee=view(actor),
+    )
+
+
+async def refresh(platform: Platform, token: str) -> EmployeeSession:
+    """A new pair of tokens for a refresh token that was not used yet; it dies with this use."""
+    claims = platform.jwt.read(token, TokenType.REFRESH)
+    work = platform.uow.reading()
+    sessions = AuthorityRepository(work, claims.tenant_id, claims.store_id)
+    authority = await sessions.find_one(_id=claims.device_id)
+    entry = authority.employees.get(claims.employee_id or "") if authority else None
+    if authority is None or entry is None or claims.employee_id is None:
+        raise unauthenticated()
+    authority.check_device()
+    scope = authority.scope(claims.employee_id)
+    if (
+        entry["refresh_jti"] != claims.jti
+        or authority.version_for(claims.employee_id) != claims.ver
+    ):
+        raise PlayParkError(ErrorCode.TOKEN_EXPIRED, "The login has run out: log in again.")
+    employees = EmployeeRepository(work, scope.tenant_id, None)
+    employee = await employees.find_one(_id=claims.employee_id, status="active")
+    actor = await _actor(work, scope, employee) if employee else None
+    if employee is None or actor is None:
+        message = "This employee is suspended: ask a supervisor."
+        raise PlayParkError(ErrorCode.EMPLOYEE_SUSPENDED, message)
+    return await _open_session(
+        platform, scope, actor, employee.ver, "employee.refreshed", spent_jti=claims.jti
+    )
+
+
+async def logout(platform: Platform, scope: Scope) -> None:
+    """End the caller's session on this device; their tokens are dead at once."""
+    if scope.actor is None:
+        return
+    actor = scope.actor
+
+    async def close(work: Work) -> None:
+        sessions = AuthorityRepository(work, scope.tenant_id, scope.store_id)
+        field = f"employees.{actor.employee_id}"
+        await sessions.update_one({"$unset": {field: ""}}, _id=scope.device.device_id)
+        await audit.append(work, scope, "employee.logout", actor.employee_id, {})
+
+    async with platform.uow.one_at_a_time(chain_key(scope)):
+        await platform.uow.run(close)
+
+
+async def _record(platform: Platform, scope: Scope, event: str, subject: str) -> None:
+    async def append(work: Work) -> None:
+        await audit.append(work, scope, event, subject, {})
+
+    async with platform.uow.one_at_a_time(chain_key(scope)):
+        await platform.uow.run(append)
+
+
+def view(actor: Actor) -> EmployeeView:
+    """An employee as the API shows them."""
+    return EmployeeView(
+        employee_id=actor.employee_id,
+        name=actor.name,
+        roles=list(actor.roles),
+        permissions=[Permission(name) for name in sorted(actor.permissions)],
+    )

@@ -1,0 +1,1 @@
+"""What every domain of the API stands on: database, clock, errors, embedded MongoDB."""

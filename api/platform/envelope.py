@@ -1,0 +1,48 @@
+"""The frame of every answer, and what belongs to the request at hand (API.md)."""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+from starlette.responses import Response
+
+from playpark.clock import SystemClock
+from playpark.contracts.base import Envelope, ErrorBody
+from playpark.errors import ErrorCode
+from playpark.ids import new_ulid
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+_clock = SystemClock()
+T = TypeVar("T")
+
+
+def ok(data: T) -> Envelope[T]:
+    """`data` in its envelope."""
+    return Envelope(server_time=_clock.now(), request_id=request_id.get(), data=data)
+
+
+def error_response(
+    code: ErrorCode,
+    message: str,
+    *,
+    details: Mapping[str, Any] | None = None,
+    retry_after: float | None = None,
+    status: int | None = None,
+) -> Response:
+    """An error in its envelope with the status of the table; 401 and 429 get their headers."""
+    envelope: Envelope[None] = Envelope(
+        server_time=_clock.now(),
+        request_id=request_id.get() or new_ulid(),
+        error=ErrorBody(code=code, message=message, details=dict(details) if details else None),
+    )
+    headers = {}
+    status = status or code.status
+    if retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(retry_after)))
+    elif status in {429, 503}:
+        headers["Retry-After"] = "1"
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(
+        envelope.model_dump_json(), status, headers=headers, media_type="application/json"
+    )

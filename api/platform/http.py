@@ -1,0 +1,162 @@
+"""What the routers share: strict routes, the operation door, error handlers (API.md, R14, R15)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import structlog
+from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from pymongo.errors import ConnectionFailure, PyMongoError
+from starlette.exceptions import HTTPException
+
+from api.platform.envelope import error_response, ok
+from api.platform.operations import Kind, Operation, clamp, perform
+from api.platform.scope import Scope
+from api.platform.services import App, Caller, Platform
+from api.platform.strict_json import StrictRoute
+from playpark.contracts.base import Envelope
+from playpark.errors import ErrorCode, PlayParkError
+from playpark.ids import is_ulid, new_ulid
+
+B = TypeVar("B", bound=BaseModel)
+R = TypeVar("R")
+log = structlog.get_logger("playpark.errors")
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="ULID of this operation: send the same one when you try again (R15).",
+    ),
+]
+_HTTP_CODES = {
+    400: (ErrorCode.VALIDATION, "The request cannot be read: send JSON as the contract has it."),
+    404: (ErrorCode.NOT_FOUND, "There is nothing at this address: see /docs for the routes."),
+    405: (ErrorCode.METHOD_NOT_ALLOWED, "This address does not take this method: see /docs."),
+    413: (ErrorCode.BODY_TOO_LARGE, "The body is too large: send it in parts."),
+}
+
+
+def router(tag: str) -> APIRouter:
+    """A router of one domain: strict JSON, tag for the documentation."""
+    return APIRouter(route_class=StrictRoute, tags=[tag])
+
+
+@dataclass(frozen=True, slots=True)
+class OperationDoor:
+    """The direct routes' door to `perform`: Idempotency-Key as op_id, uncommitted (R14)."""
+
+    request: Request
+    response: Response
+    platform: Platform
+    scope: Scope
+    key: str | None
+
+    async def perform(self, how: Kind[B, R], body: B, *, key_required: bool = True) -> Envelope[R]:
+        """Raises E_IDEMPOTENCY_KEY_REQUIRED, E_VALIDATION for a key that is no ULID, and what
+        the operation raises."""
+        told = getattr(body, "occurred_at", None)
+        occurred_at, flags = clamp(told, self.platform.clock.now())
+        op = Operation(
+            op_id=_op_id(self.key, required=key_required),
+            kind=how.name,
+            raw=await self.request.json(),
+            body=body,
+            occurred_at=occurred_at,
+            flags=flags,
+        )
+        outcome = await perform(self.platform, self.scope, op, how)
+        if outcome.replayed:
+            self.response.headers["Idempotent-Replayed"] = "true"
+        return ok(outcome.answer)
+
+
+async def _door(
+    request: Request,
+    response: Response,
+    platform: App,
+    scope: Caller,
+    key: IdempotencyKey = None,
+) -> OperationDoor:
+    return OperationDoor(request, response, platform, scope, key)
+
+
+Door = Annotated[OperationDoor, Depends(_door)]
+
+
+def _op_id(key: str | None, *, required: bool) -> str:
+    if key is None:
+        if required:
+            message = "Send an Idempotency-Key header: a fresh ULID for each operation."
+            raise PlayParkError(ErrorCode.IDEMPOTENCY_KEY_REQUIRED, message)
+        return new_ulid()
+    if not is_ulid(key):
+        message = "The Idempotency-Key must be a ULID of 26 upper-case characters."
+        raise PlayParkError(ErrorCode.VALIDATION, message)
+    return key
+
+
+def safe_errors(errors: Sequence[Any]) -> list[dict[str, str]]:
+    """Validation errors as {field, problem}, never with a value that the client sent."""
+    return [
+        {"field": ".".join(_safe(part) for part in error["loc"]), "problem": _problem(error)}
+        for error in errors[:20]
+    ]
+
+
+def _safe(part: object) -> str:
+    text = str(part)
+    return text if text.isascii() and text.isprintable() and len(text) <= 40 else "?"
+
+
+def _problem(error: Any) -> str:
+    if error["type"] == "json_invalid":
+        return str(error.get("ctx", {}).get("error", "invalid JSON"))
+    # Messages of patterns and enums name what is expected, never what came.
+    return str(error["msg"])
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Every error leaves in the envelope; a fault of ours is logged, and told without detail."""
+
+    @app.exception_handler(PlayParkError)
+    async def refused(request: Request, error: PlayParkError) -> Response:
+        _note(request, error.code)
+        return error_response(
+            error.code, error.message, details=error.details, retry_after=error.retry_after
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        _note(request, ErrorCode.VALIDATION)
+        message = "The request is not as the contract has it: see details."
+        details = {"errors": safe_errors(error.errors())}
+        return error_response(ErrorCode.VALIDATION, message, details=details)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        code, message = _HTTP_CODES.get(error.status_code, _HTTP_CODES[400])
+        _note(request, code)
+        return error_response(code, message, status=error.status_code)
+
+    @app.exception_handler(PyMongoError)
+    async def database(request: Request, error: PyMongoError) -> Response:
+        if not (error.timeout or isinstance(error, ConnectionFailure)):
+            return await unexpected(request, error)
+        log.warning("database unavailable", error=type(error).__name__)
+        _note(request, ErrorCode.UNAVAILABLE)
+        message = "The server is without its database: send the same request again."
+        return error_response(ErrorCode.UNAVAILABLE, message, retry_after=2)
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        log.error("unexpected", exc_info=error, error_code=ErrorCode.INTERNAL)
+        _note(request, ErrorCode.INTERNAL)
+        message = "Something went wrong here and was logged: try again, then call support."
+        return error_response(ErrorCode.INTERNAL, message)
+
+
+def _note(request: Request, code: ErrorCode) -> None:
+    known = getattr(request.state, "log", {})
+    request.state.log = {**known, "error_code": str(code)}

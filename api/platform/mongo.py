@@ -1,0 +1,55 @@
+"""The connection to MongoDB: one client a process, majority writes, always a deadline."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from odmantic import AIOEngine, Model
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
+
+from playpark.errors import ErrorCode, PlayParkError
+
+CLIENT_TIMEOUT_MS = 10_000
+"""A hung primary blocks a client for ever without it."""
+
+
+class Mongo:
+    """The client, its database and the ODM engine, shared by the whole process."""
+
+    def __init__(self, uri: str, database: str) -> None:
+        try:
+            parse_uri(uri)
+        except PyMongoError as bad:
+            message = f"MONGODB_URI is not a MongoDB address: {bad}"
+            raise PlayParkError(ErrorCode.VALIDATION, message) from None
+        self.client: Any = AsyncIOMotorClient(
+            uri,
+            w="majority",
+            journal=True,
+            retryWrites=True,
+            timeoutMS=CLIENT_TIMEOUT_MS,
+            serverSelectionTimeoutMS=CLIENT_TIMEOUT_MS,
+            tz_aware=True,
+            appname="playpark-api",
+        )
+        self.db: AsyncIOMotorDatabase[Any] = self.client[database]
+        self.engine = AIOEngine(client=self.client, database=database)
+
+    async def ping(self) -> None:
+        """Raises PlayParkError E_UNAVAILABLE where no writable replica-set member answers."""
+        try:
+            hello = await self.client.admin.command("hello")
+        except PyMongoError as lost:
+            message = "MongoDB does not answer: check MONGODB_URI and that the server runs."
+            raise PlayParkError(ErrorCode.UNAVAILABLE, message) from lost
+        if "setName" not in hello and hello.get("msg") != "isdbgrid":
+            message = "MongoDB must run as a replica set (transactions): start it with --replSet."
+            raise PlayParkError(ErrorCode.UNAVAILABLE, message)
+
+    async def create_indexes(self, models: Iterable[type[Model]]) -> None:
+        """Create collections and indexes; harmless where they exist."""
+        await self.engine.configure_database(list(models))
+
+    def close(self) -> None:
+        self.client.close()

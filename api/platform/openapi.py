@@ -1,0 +1,69 @@
+"""The OpenAPI description: errors in their envelope, who needs a token, one example a body."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from playpark.errors import ErrorCode
+
+PUBLIC = {
+    ("get", "/health"),
+    ("get", "/healthz"),
+    ("get", "/readyz"),
+    ("get", "/v1/time"),
+    ("post", "/v1/auth/device/register"),
+    ("post", "/v1/auth/device/login"),
+    ("post", "/v1/auth/refresh"),
+}
+"""Every route that answers without a bearer token."""
+
+_ERROR = {
+    "type": "object",
+    "required": ["server_time", "request_id", "data", "error"],
+    "properties": {
+        "server_time": {"type": "string", "format": "date-time"},
+        "request_id": {"type": "string"},
+        "data": {"type": "null"},
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {
+                "code": {"type": "string", "enum": [str(code) for code in ErrorCode]},
+                "message": {"type": "string"},
+                "details": {"type": ["object", "null"]},
+            },
+        },
+    },
+}
+
+
+def describe(app: FastAPI) -> None:
+    """Replace the app's schema by one that says what really leaves the server."""
+
+    def schema() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _build(app)
+        return app.openapi_schema
+
+    app.openapi = schema  # type: ignore[method-assign]
+
+
+def _build(app: FastAPI) -> dict[str, Any]:
+    found = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    components = found["components"]
+    components["schemas"]["Error"] = _ERROR
+    components["schemas"].pop("HTTPValidationError", None)
+    components["schemas"].pop("ValidationError", None)
+    components["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    }
+    for path, methods in found["paths"].items():
+        for method, operation in methods.items():
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = {
+                "description": "A refusal, in the envelope",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+            }
+            operation["security"] = [] if (method, path) in PUBLIC else [{"bearer": []}]
+    return found

@@ -1,0 +1,183 @@
+"""Operations: the one way in which money and tickets change (R14–R17).
+
+Both doors, `POST /sync/batch` and the direct routes, build an `Operation` and call `perform`
+with the domain's effect. The op record and the effect stand in one transaction, so the same
+op_id has exactly one effect and every later call gets the first answer again.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+from pymongo.errors import DuplicateKeyError
+
+from api.platform.documents import UNSTAMPED, Field, Model, ODMConfigDict, StoredTime, scoped_id
+from api.platform.repository import Repository
+from api.platform.scope import Scope
+from api.platform.services import Platform
+from api.platform.uow import Work
+from playpark.canonical import operation_hash
+from playpark.contracts.sync import LocalOutcome, OpKind
+from playpark.errors import ErrorCode, PlayParkError
+from playpark.ids import new_ulid
+
+B = TypeVar("B", bound=BaseModel)
+R = TypeVar("R")
+OLDEST = timedelta(hours=72)
+CLOCK_CLAMPED = "clock_clamped"
+
+
+class OpRecord(Model):
+    """That an op was applied: hash and ids, never bodies or tokens (R15). `id` is compound."""
+
+    model_config = ODMConfigDict(collection="operations")
+
+    id: str = Field(primary_field=True)
+    tenant_id: str
+    store_id: str
+    created_at: StoredTime = UNSTAMPED
+    updated_at: StoredTime = UNSTAMPED
+    device_id: str
+    op_id: str
+    kind: OpKind
+    body_hash: str
+    result_id: str
+    """Id of the sale or redemption that the op made; shifts are found by op_id."""
+    employee_id: str | None = None
+    shift_id: str | None = None
+    epoch: int | None = None
+    seq: int | None = None
+    prev_hash: str | None = None
+    committed: bool = False
+    local: dict[str, Any] | None = None
+    occurred_at: StoredTime
+    flags: list[str] = Field(default_factory=list)
+
+
+class OpRepository(Repository[OpRecord]):
+    model = OpRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[B]):
+    """Envelope and body of one operation: `raw` is the JSON as received, `body` its reading."""
+
+    op_id: str
+    kind: OpKind
+    raw: dict[str, Any]
+    body: B
+    occurred_at: datetime
+    shift_id: str | None = None
+    committed: bool = False
+    epoch: int | None = None
+    seq: int | None = None
+    prev_hash: str | None = None
+    local: LocalOutcome | None = None
+    flags: tuple[str, ...] = ()
+
+    @property
+    def body_hash(self) -> str:
+        return operation_hash(self.kind, self.raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[R]):
+    answer: R
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[B, R]):
+    """How a domain reads, applies and answers again one kind of operation."""
+
+    name: OpKind
+    model: type[B]
+    apply: Callable[[Work, Scope, Operation[B], str], Awaitable[R]]
+    """(work, scope, op, result_id): the effect, under the id `result_id`."""
+    rebuild: Callable[[Work, Scope, OpRecord], Awaitable[R]]
+    audited: bool = True
+    """Writes an audit row: queue behind the device's chain (R45)."""
+
+
+class _AlreadyAppliedError(Exception):
+    """The op record exists: the transaction is given up and the first answer rebuilt."""
+
+
+async def perform(
+    platform: Platform, scope: Scope, op: Operation[B], kind: Kind[B, R]
+) -> Outcome[R]:
+    """Apply `op` once, or answer as the first time.
+
+    Raises E_IDEMPOTENCY_MISMATCH for another body under the same op_id, E_CONFLICT for an id
+    that the tenant uses elsewhere (R16), E_UNAVAILABLE, and the domain's refusals; a refusal
+    leaves nothing behind, so the same op may succeed later.
+    """
+    record = _record(scope, op)
+
+    async def transaction(work: Work) -> R:
+        try:
+            await OpRepository(work, scope.tenant_id, scope.store_id).insert(record)
+        except DuplicateKeyError:
+            raise _AlreadyAppliedError from None
+        return await kind.apply(work, scope, op, record.result_id)
+
+    try:
+        if kind.audited:
+            async with platform.uow.one_at_a_time(chain_key(scope)):
+                answer = await platform.uow.run(transaction)
+        else:
+            answer = await platform.uow.run(transaction)
+    except _AlreadyAppliedError:
+        return await _first_answer(platform, scope, op, kind, record.id)
+    except DuplicateKeyError:
+        message = "One of the ids is in use already: make fresh ones."
+        raise PlayParkError(ErrorCode.CONFLICT, message) from None
+    return Outcome(answer, replayed=False)
+
+
+async def _first_answer(
+    platform: Platform, scope: Scope, op: Operation[B], kind: Kind[B, R], record_id: str
+) -> Outcome[R]:
+    work = platform.uow.reading()
+    record = await OpRepository(work, scope.tenant_id, scope.store_id).find_one(_id=record_id)
+    if record is None or record.body_hash != op.body_hash or record.kind is not op.kind:
+        message = "This Idempotency-Key was used with another body: make a fresh key."
+        raise PlayParkError(ErrorCode.IDEMPOTENCY_MISMATCH, message)
+    return Outcome(await kind.rebuild(work, scope, record), replayed=True)
+
+
+def _record(scope: Scope, op: Operation[Any]) -> OpRecord:
+    return OpRecord(
+        id=scoped_id(scope.tenant_id, scope.store_id, scope.device.device_id, op.op_id),
+        tenant_id=scope.tenant_id,
+        store_id=scope.store_id,
+        device_id=scope.device.device_id,
+        op_id=op.op_id,
+        kind=op.kind,
+        body_hash=op.body_hash,
+        result_id=new_ulid(),
+        employee_id=scope.actor.employee_id if scope.actor else None,
+        shift_id=op.shift_id,
+        epoch=op.epoch,
+        seq=op.seq,
+        prev_hash=op.prev_hash,
+        committed=op.committed,
+        local=op.local.model_dump(mode="json") if op.local else None,
+        occurred_at=op.occurred_at,
+        flags=list(op.flags),
+    )
+
+
+def chain_key(scope: Scope) -> str:
+    """The audit chain that this scope's operations write to: one per device (R45)."""
+    return scoped_id(scope.tenant_id, scope.store_id, scope.device.device_id)
+
+
+def clamp(occurred_at: datetime | None, arrival: datetime) -> tuple[datetime, tuple[str, ...]]:
+    """A device's time inside [arrival − 72 h, arrival], and the flag where it was moved (R36)."""
+    if occurred_at is None:
+        return arrival, ()
+    clamped = min(max(occurred_at, arrival - OLDEST), arrival)
+    return clamped, () if clamped == occurred_at else (CLOCK_CLAMPED,)

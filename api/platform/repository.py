@@ -1,0 +1,109 @@
+"""Repositories: every query of a domain, confined to a tenant and a store (R44).
+
+A repository is built from a scope and a unit of work and puts both ids into every filter it
+sends; a test listens to the wire and proves that no query leaves without them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pymongo import ReturnDocument
+
+from api.platform.documents import Model
+from api.platform.uow import Work
+
+D = TypeVar("D", bound=Model)
+MAX_PAGE = 200
+
+
+class Repository(Generic[D]):
+    """Queries on one collection. Filters take typed values only, never a client's dictionary."""
+
+    model: ClassVar[type[Any]]
+
+    def __init__(self, work: Work, tenant_id: str, store_id: str | None) -> None:
+        self.work = work
+        self.tenant_id = tenant_id
+        self.store_id = store_id
+        self._collection = work.collection(self.model.__collection__)
+
+    def where(self, **conditions: Any) -> dict[str, Any]:
+        """A filter inside this repository's tenant, and store where the collection has one."""
+        confined: dict[str, Any] = {"tenant_id": self.tenant_id}
+        if "store_id" in self.model.__odm_fields__:
+            confined["store_id"] = self.store_id
+        return confined | conditions
+
+    async def insert(self, document: D) -> D:
+        """Create; an existing id is a DuplicateKeyError, never an overwrite."""
+        await self._collection.insert_one(self._confined(document), session=self.work.session)
+        return document
+
+    async def insert_many(self, documents: Sequence[D]) -> None:
+        if documents:
+            await self._collection.insert_many(
+                [self._confined(document) for document in documents], session=self.work.session
+            )
+
+    async def find_one(self, **conditions: Any) -> D | None:
+        found = await self._collection.find_one(self.where(**conditions), session=self.work.session)
+        return self._parse(found)
+
+    async def find(
+        self, *, sort: str = "_id", limit: int = MAX_PAGE, descending: bool = False,
+        **conditions: Any,
+    ) -> list[D]:  # fmt: skip
+        cursor = self._collection.find(self.where(**conditions), session=self.work.session)
+        cursor = cursor.sort(sort, -1 if descending else 1).limit(limit)
+        return [self._parse_some(found) for found in await cursor.to_list(limit)]
+
+    async def update_one(self, update: Mapping[str, Any], **conditions: Any) -> bool:
+        """Change one document where `conditions` hold; False where none matched."""
+        result = await self._collection.update_one(
+            self.where(**conditions), self._stamped(update), session=self.work.session
+        )
+        return bool(result.matched_count)
+
+    async def update_many(self, update: Mapping[str, Any], **conditions: Any) -> int:
+        result = await self._collection.update_many(
+            self.where(**conditions), self._stamped(update), session=self.work.session
+        )
+        return int(result.matched_count)
+
+    async def change(
+        self, update: Mapping[str, Any], *, before: bool = False, upsert: bool = False,
+        **conditions: Any,
+    ) -> D | None:  # fmt: skip
+        """Conditionally change one document; it as it was (`before`) or is, None for no match."""
+        update = self._stamped(update)
+        if upsert:
+            update["$setOnInsert"] = {
+                "created_at": self.work.now, **update.get("$setOnInsert", {}),
+            }  # fmt: skip
+        found = await self._collection.find_one_and_update(
+            self.where(**conditions),
+            update,
+            upsert=upsert,
+            return_document=ReturnDocument.BEFORE if before else ReturnDocument.AFTER,
+            session=self.work.session,
+        )
+        return self._parse(found)
+
+    def _confined(self, document: D) -> dict[str, Any]:
+        now = self.work.now
+        body = {**document.model_dump_doc(), "created_at": now, "updated_at": now}
+        if any(body.get(key) != value for key, value in self.where().items()):
+            msg = f"{type(document).__name__} of another tenant or store"
+            raise RuntimeError(msg)
+        return body
+
+    def _stamped(self, update: Mapping[str, Any]) -> dict[str, Any]:
+        changes = {**update.get("$set", {}), "updated_at": self.work.now}
+        return {**update, "$set": changes}
+
+    def _parse(self, found: dict[str, Any] | None) -> D | None:
+        return None if found is None else self._parse_some(found)
+
+    def _parse_some(self, found: dict[str, Any]) -> D:
+        parsed: D = self.model.model_validate_doc(found)
+        return parsed

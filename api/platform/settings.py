@@ -1,0 +1,140 @@
+"""Configuration from the environment, `.env` and `*_FILE` secrets (API.md: Environment).
+
+Wrong values are named one by one; production refuses default or missing secrets.
+"""
+
+import os
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from playpark.clock import DEFAULT_ZONE
+from playpark.errors import ErrorCode, PlayParkError
+from playpark.tokens import MIN_KEY_BYTES
+
+DEV_SECRET = "development-only-secret-do-not-deploy"  # noqa: S105 - refused in production
+_HMAC_NAME = re.compile(r"HMAC_KEY_V([1-9][0-9]?)(_FILE)?")
+
+
+class Environment(StrEnum):
+    DEVELOPMENT = "development"
+    TEST = "test"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+class Settings(BaseSettings):
+    """All that the API can be told from outside."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", populate_by_name=True, case_sensitive=False
+    )
+
+    environment: Environment = Environment.DEVELOPMENT
+    port: int = Field(
+        default=48080, ge=0, le=65535, validation_alias=AliasChoices("PORT", "API_PORT")
+    )
+    mongodb_uri: str | None = Field(
+        default=None, validation_alias=AliasChoices("MONGODB_URI", "DB_URI")
+    )
+    database: str = Field(
+        default="playpark", pattern=r"^[A-Za-z0-9_-]{1,40}$", validation_alias="MONGODB_DATABASE"
+    )
+    secret_key: SecretStr = Field(
+        default=SecretStr(DEV_SECRET), validation_alias=AliasChoices("SECRET_KEY", "JWT_SECRET")
+    )
+    hmac_keys: dict[int, SecretStr] = Field(default_factory=lambda: {1: SecretStr(DEV_SECRET)})
+    """HMAC_KEY_V<n>: the highest number signs new tickets, all of them verify (R21)."""
+    tz: str = Field(default=DEFAULT_ZONE, validation_alias="TZ")
+    log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
+    docs: bool | None = None
+    """API pages on or off; by default on, and off in production."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del file_secret_settings  # *_FILE variables name their files one by one instead
+        env = _EnvWithFiles(settings_cls, dotenv_settings)
+        return init_settings, env, env_settings, dotenv_settings
+
+    @model_validator(mode="after")
+    def _no_default_secrets_in_production(self) -> Self:
+        if self.environment is not Environment.PRODUCTION:
+            return self
+        secrets = {"SECRET_KEY": self.secret_key}
+        secrets |= {f"HMAC_KEY_V{n}": key for n, key in self.hmac_keys.items()}
+        for name, value in secrets.items():
+            text = value.get_secret_value()
+            if text == DEV_SECRET or len(text.encode()) < MIN_KEY_BYTES:
+                msg = f"{name} must be a secret of your own of at least 32 bytes in production"
+                raise ValueError(msg)
+        return self
+
+    @property
+    def production(self) -> bool:
+        return self.environment is Environment.PRODUCTION
+
+    @property
+    def docs_enabled(self) -> bool:
+        return not self.production if self.docs is None else self.docs
+
+
+class _EnvWithFiles(EnvSettingsSource):
+    """`NAME_FILE=/run/secrets/name` stands for `NAME`, and HMAC_KEY_V<n> are collected."""
+
+    def __init__(self, settings_cls: type[BaseSettings], dotenv: PydanticBaseSettingsSource):
+        super().__init__(settings_cls)
+        in_file = getattr(dotenv, "env_vars", {})
+        self._all = {key.upper(): value for key, value in {**in_file, **os.environ}.items()}
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for field, info in self.settings_cls.model_fields.items():
+            alias = info.validation_alias
+            names = alias.choices if isinstance(alias, AliasChoices) else [alias or field.upper()]
+            for name in names:
+                if path := self._all.get(f"{name}_FILE"):
+                    found[field] = _read_secret(f"{name}_FILE", path)
+        keys: dict[int, str] = {}
+        for name, value in self._all.items():
+            if (match := _HMAC_NAME.fullmatch(name)) and value:
+                keys[int(match[1])] = _read_secret(name, value) if match[2] else value
+        if keys:
+            found["hmac_keys"] = keys
+        return found
+
+
+def _read_secret(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as unreadable:
+        message = f"{name} names a file that cannot be read: {unreadable.strerror}"
+        raise PlayParkError(ErrorCode.VALIDATION, message) from unreadable
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment. Raises PlayParkError that names each wrong variable."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as invalid:
+        reasons = "; ".join(
+            f"{'.'.join(str(part) for part in error['loc']) or 'secrets'}: {error['msg']}"
+            for error in invalid.errors(include_input=False, include_url=False)
+        )
+        message = f"The configuration is not usable: {reasons}. See config/.env.example."
+        raise PlayParkError(ErrorCode.VALIDATION, message) from None

@@ -1,0 +1,37 @@
+"""Routes that read JSON strictly: no duplicate keys, fractions or huge numbers (R1, R15)."""
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from playpark.canonical import StrictJsonError, loads_strict
+
+
+class StrictRequest(Request):
+    """A request whose `json()` is the strict reader, parsed once."""
+
+    async def json(self) -> Any:
+        if not hasattr(self, "_strict"):
+            body = await self.body()
+            try:
+                self._strict = loads_strict(body)
+            except StrictJsonError as refused:
+                # FastAPI turns this exception, and no other, into a validation error.
+                raise json.JSONDecodeError(str(refused), "", 0) from None
+        return self._strict
+
+
+class StrictRoute(APIRoute):
+    """The route class of every router of this API."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def strictly(request: Request) -> Response:
+            return await handle(StrictRequest(request.scope, request.receive))
+
+        return strictly

@@ -1,0 +1,139 @@
+"""The unit of work: the only writer of the database (DESIGN: principles).
+
+Retries transient transaction errors with a fresh session and full jitter, retries an unknown
+commit by commit alone, always ends the session, and gives up at its deadline with 503.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from pymongo.errors import (
+    ConnectionFailure,
+    DuplicateKeyError,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+)
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from api.platform.mongo import Mongo
+from playpark.clock import Clock
+from playpark.errors import ErrorCode, PlayParkError
+
+T = TypeVar("T")
+BASE_DELAY, MAX_DELAY = 0.005, 0.25
+TRANSIENT = "TransientTransactionError"
+UNKNOWN_COMMIT = "UnknownTransactionCommitResult"
+
+
+@dataclass(slots=True)
+class Work:
+    """What repositories write and read through: a database, and a session inside a transaction."""
+
+    mongo: Mongo
+    now: datetime
+    session: Any = None
+
+    def collection(self, name: str) -> Any:
+        return self.mongo.db[name]
+
+
+@dataclass(slots=True)
+class UnitOfWork:
+    mongo: Mongo
+    clock: Clock
+    deadline: float = 5.0
+    """Seconds for all tries of one transaction (R35)."""
+    _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    def reading(self) -> Work:
+        """For queries outside a transaction."""
+        return Work(self.mongo, self.clock.now())
+
+    @asynccontextmanager
+    async def one_at_a_time(self, key: str) -> AsyncIterator[None]:
+        """Queue writers of one hash chain inside this process, so that they do not collide in
+        the database (R45). Other processes are kept apart by the head's condition."""
+        if (lock := self._locks.get(key)) is None:
+            lock = self._locks[key] = asyncio.Lock()
+        async with lock:
+            yield
+
+    async def run(self, effect: Callable[[Work], Awaitable[T]]) -> T:
+        """Run `effect` in one transaction and return what it returned after the commit.
+
+        `effect` may run several times and must touch nothing but the database. Raises what it
+        raises (nothing is written then), DuplicateKeyError, or E_UNAVAILABLE at the deadline.
+        """
+        ends_at = time.monotonic() + self.deadline
+        for attempt in range(1_000):
+            try:
+                return await self._attempt(effect, ends_at)
+            except PyMongoError as error:
+                if not _is_transient(error):
+                    raise
+                delay = random.uniform(0, min(MAX_DELAY, BASE_DELAY * 2 ** min(attempt, 10)))
+                if time.monotonic() + delay > ends_at:
+                    raise unavailable() from error
+                await asyncio.sleep(delay)
+        raise unavailable()
+
+    async def _attempt(self, effect: Callable[[Work], Awaitable[T]], ends_at: float) -> T:
+        async with await self.mongo.client.start_session() as session:
+            session.start_transaction(
+                read_concern=ReadConcern("snapshot"),
+                write_concern=WriteConcern("majority", j=True),
+            )
+            try:
+                result = await effect(Work(self.mongo, self.clock.now(), session))
+            except BaseException:
+                await _abort(session)
+                raise
+            await self._commit(session, ends_at)
+            return result
+
+    async def _commit(self, session: Any, ends_at: float) -> None:
+        while True:
+            try:
+                await session.commit_transaction()
+            except PyMongoError as error:
+                # Only the commit is repeated: the effect may already stand.
+                if not error.has_error_label(UNKNOWN_COMMIT):
+                    raise
+                if time.monotonic() > ends_at:
+                    raise unavailable() from error
+                await asyncio.sleep(random.uniform(0, MAX_DELAY))
+            else:
+                return
+
+
+async def _abort(session: Any) -> None:
+    if session.in_transaction:
+        try:
+            await session.abort_transaction()
+        except PyMongoError:
+            return  # the server ends it by itself when the session is gone
+
+
+def _is_transient(error: PyMongoError) -> bool:
+    if isinstance(error, DuplicateKeyError):
+        return False
+    if error.has_error_label(TRANSIENT):
+        return True
+    # Losing the primary between two statements carries no label in every driver version.
+    lost = isinstance(error, ConnectionFailure | NetworkTimeout)
+    return lost or (isinstance(error, OperationFailure) and error.code in {112, 251})
+
+
+def unavailable() -> PlayParkError:
+    """503: nothing is known to be written; the same op_id may be sent again."""
+    message = "The server is busy or without its database: send the same request again."
+    return PlayParkError(ErrorCode.UNAVAILABLE, message, retry_after=2)

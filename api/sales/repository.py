@@ -1,0 +1,47 @@
+"""Queries on sales, payments, receipt numbers and counters."""
+
+from api.platform.documents import scoped_id
+from api.platform.repository import Repository
+from api.sales.models import Counter, LedgerEntry, Payment, Sale
+
+
+class SaleRepository(Repository[Sale]):
+    model = Sale
+
+
+class PaymentRepository(Repository[Payment]):
+    model = Payment
+
+
+class LedgerRepository(Repository[LedgerEntry]):
+    model = LedgerEntry
+
+    async def take(self, receipt_no: str, device_id: str, op_id: str) -> bool:
+        """Enter a number into the ledger; False where another operation holds it already."""
+        entry = await self.change(
+            {
+                "$setOnInsert": {
+                    "receipt_no": receipt_no,
+                    "device_id": device_id,
+                    "op_id": op_id,
+                    "state": "applied",
+                    "duplicates": 0,
+                }
+            },
+            upsert=True,
+            _id=scoped_id(self.tenant_id, str(self.store_id), receipt_no),
+        )
+        return entry is not None and entry.op_id == op_id
+
+
+class CounterRepository(Repository[Counter]):
+    model = Counter
+
+    async def advance(self, name: str, by: int = 1) -> int:
+        """The first of `by` fresh numbers, counted from 1."""
+        counter = await self.change(
+            {"$inc": {"value": by}},
+            upsert=True,
+            _id=scoped_id(self.tenant_id, str(self.store_id), name),
+        )
+        return counter.value - by + 1 if counter else 1

@@ -1,0 +1,274 @@
+"""The sale: one transaction of sale, payments, tickets, shift totals, events, audit (R14–R29)."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from api.audit import service as audit
+from api.catalog import service as catalog
+from api.events import service as events
+from api.platform.operations import CLOCK_CLAMPED, Kind, Operation, OpRecord
+from api.platform.scope import Scope
+from api.platform.services import Platform
+from api.platform.uow import Work
+from api.sales import booking as booking_rules
+from api.sales import issuing
+from api.sales.booking import Booking
+from api.sales.models import Payment, Sale
+from api.sales.repository import (
+    CounterRepository,
+    LedgerRepository,
+    PaymentRepository,
+    SaleRepository,
+)
+from api.shifts import service as shifts
+from api.shifts.service import SaleAmounts
+from api.tickets import service as tickets
+from api.tickets.models import Ticket
+from playpark.clock import business_date, business_day_start
+from playpark.contracts.employees import Permission
+from playpark.contracts.pricing import PaymentMethod, Totals
+from playpark.contracts.sales import PaymentView, SaleAnswer, SaleIn, SaleView
+from playpark.contracts.sync import OpKind
+from playpark.errors import ErrorCode, PlayParkError
+from playpark.ids import ReceiptNumber, ReceiptSeries, new_ulid, short_code
+from playpark.money import MAX_INT
+
+
+@dataclass(frozen=True, slots=True)
+class Selling:
+    """The sale operation, bound to the platform for its keys."""
+
+    platform: Platform
+
+    @property
+    def kind(self) -> Kind[SaleIn, SaleAnswer]:
+        return Kind(OpKind.SALE, SaleIn, self.apply, self.rebuild)
+
+    async def apply(
+        self, work: Work, scope: Scope, op: Operation[SaleIn], sale_id: str
+    ) -> SaleAnswer:
+        """Book the sale. Raises the refusals of `booking.book`, E_PERMISSION, E_SHIFT_CLOSED."""
+        if not op.committed:
+            scope.require(Permission.SELL)
+        booking = await booking_rules.book(work, scope, op)
+        booking.flags[:0] = op.flags
+        if op.committed and not scope.may(Permission.SELL):
+            booking.flags.append("not_permitted")
+        day = _business_date(scope, op)
+        receipt_no = await self._receipt(work, scope, op, booking)
+        issued_specs = await self._specs(work, scope, op, booking, day)
+        amounts = _amounts(op.body, len(issued_specs))
+        shift_id, flags = await shifts.book_sale(work, scope, op, amounts)
+        booking.flags += flags
+        place = _Place(sale_id, receipt_no, shift_id, day)
+        sale = _sale(scope, op, booking, place, amounts)
+        payments = _payments(scope, op, sale)
+        await SaleRepository(work, scope.tenant_id, scope.store_id).insert(sale)
+        await PaymentRepository(work, scope.tenant_id, scope.store_id).insert_many(payments)
+        context = tickets.IssueContext(sale_id, shift_id, business_day_start(day, scope.zone))
+        keys = self.platform.ticket_keys(scope.tenant_id)
+        issued = await tickets.issue(work, scope, keys, context, issued_specs)
+        await _tell(work, scope, sale, issued, booking)
+        return self._answer(scope, sale, payments, issued)
+
+    async def rebuild(self, work: Work, scope: Scope, record: OpRecord) -> SaleAnswer:
+        return await self.read(work, scope, record.result_id)
+
+    async def read(self, work: Work, scope: Scope, sale_id: str) -> SaleAnswer:
+        """A sale of this device as it was answered; of another device without tokens.
+
+        Raises E_NOT_FOUND.
+        """
+        area = (scope.tenant_id, scope.store_id)
+        sale = await SaleRepository(work, *area).find_one(_id=sale_id)
+        if sale is None:
+            raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such sale.")
+        payments = await PaymentRepository(work, *area).find(sort="position", sale_id=sale_id)
+        issued = await tickets.of_sale(work, scope, sale_id)
+        return self._answer(scope, sale, payments, issued)
+
+    def _answer(
+        self, scope: Scope, sale: Sale, payments: list[Payment], issued: list[Ticket]
+    ) -> SaleAnswer:
+        sold_here = sale.device_id == scope.device.device_id
+        keys = self.platform.ticket_keys(scope.tenant_id) if sold_here else None
+        # As it was when it was sold: what a ticket has been through since is not part of it.
+        fresh = [ticket.model_copy(update={"used": 0, "status": "active"}) for ticket in issued]
+        return SaleAnswer(
+            sale=view(sale, payments), tickets=[tickets.view(ticket, keys) for ticket in fresh]
+        )
+
+    async def _specs(
+        self, work: Work, scope: Scope, op: Operation[SaleIn], booking: Booking, day: date
+    ) -> list[tickets.TicketSpec]:
+        snapshot = await catalog.snapshot(work, scope, booking.priced.catalog_version)
+        needed = sum(issuing.tickets_per_line(op.body, snapshot))
+        numbers = iter(range(0))
+        if op.body.short_codes is None:
+            # Outside the transaction: a number that is lost harms nobody, a store-wide
+            # counter inside it would make every sale wait for the other.
+            counters = CounterRepository(
+                self.platform.uow.reading(), scope.tenant_id, scope.store_id
+            )
+            first = await counters.advance("short_codes", needed)
+            numbers = iter(range(first, first + needed))
+        key = self.platform.short_code_key(scope.tenant_id)
+        return issuing.specs(
+            op.body,
+            booking.priced,
+            snapshot,
+            short_code=lambda: short_code(key, 0, next(numbers)),
+            day=day,
+            zone=scope.zone,
+        )
+
+    async def _receipt(
+        self, work: Work, scope: Scope, op: Operation[SaleIn], booking: Booking
+    ) -> str:
+        """The till's number, or the device's next `W` number; entered in the ledger (R29)."""
+        receipt_no = op.body.receipt_no
+        if receipt_no is None:
+            counters = CounterRepository(work, scope.tenant_id, scope.store_id)
+            number = await counters.advance(f"W:{scope.device.device_id}")
+            receipt_no = str(ReceiptNumber(scope.device.code, ReceiptSeries.SERVER, number))
+        elif not receipt_no.startswith(f"{scope.device.code}-{ReceiptSeries.SALE}"):
+            message = "receipt_no must be of this device's own sale series."
+            raise PlayParkError(ErrorCode.VALIDATION, message)
+        ledger = LedgerRepository(work, scope.tenant_id, scope.store_id)
+        if not await ledger.take(receipt_no, scope.device.device_id, op.op_id):
+            if not op.committed:
+                message = "This receipt number was used already: take the next one."
+                raise PlayParkError(ErrorCode.CONFLICT, message)
+            booking.flags.append("receipt_no_duplicate")
+        return receipt_no
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a sale stands in the books."""
+
+    sale_id: str
+    receipt_no: str
+    shift_id: str | None
+    day: date
+
+
+def _business_date(scope: Scope, op: Operation[SaleIn]) -> date:
+    """The printed date stands, unless the time it was printed at had to be moved (R30)."""
+    computed = business_date(op.occurred_at, scope.zone)
+    told = op.body.business_date
+    return told if told and op.committed and CLOCK_CLAMPED not in op.flags else computed
+
+
+def _amounts(sale: SaleIn, ticket_count: int) -> SaleAmounts:
+    by_method: dict[str, int] = {}
+    for payment in sale.payments:
+        by_method[payment.method.value] = by_method.get(payment.method.value, 0) + payment.amount
+    return SaleAmounts(
+        amount=sum(by_method.values()),
+        cash=by_method.get(PaymentMethod.CASH.value, 0),
+        by_method=by_method,
+        tickets=ticket_count,
+    )
+
+
+def _sale(
+    scope: Scope,
+    op: Operation[SaleIn],
+    booking: Booking,
+    place: _Place,
+    amounts: SaleAmounts,
+) -> Sale:
+    priced = booking.priced
+    tendered = sum(p.tendered if p.tendered is not None else p.amount for p in op.body.payments)
+    methods = list(amounts.by_method)
+    return Sale(
+        id=place.sale_id,
+        tenant_id=scope.tenant_id,
+        store_id=scope.store_id,
+        op_id=op.op_id,
+        device_id=scope.device.device_id,
+        shift_id=place.shift_id,
+        cashier_id=scope.actor.employee_id if scope.actor else None,
+        cashier_name=scope.actor.name if scope.actor else None,
+        receipt_no=place.receipt_no,
+        business_date=place.day.isoformat(),
+        occurred_at=op.occurred_at,
+        lines=[line.model_dump(mode="json") for line in priced.lines],
+        **{name: getattr(priced, name) for name in Totals.model_fields},
+        amount_tendered=min(tendered, MAX_INT),
+        change=min(tendered - amounts.amount, MAX_INT),
+        payment_method=methods[0] if len(methods) == 1 else "split",
+        catalog_version=priced.catalog_version,
+        vat_mode="per_receipt",
+        trace=[entry.model_dump(mode="json") for entry in priced.trace],
+        flags=booking.flags,
+    )
+
+
+def _payments(scope: Scope, op: Operation[SaleIn], sale: Sale) -> list[Payment]:
+    return [
+        Payment(
+            id=new_ulid(),
+            tenant_id=scope.tenant_id,
+            store_id=scope.store_id,
+            sale_id=sale.id,
+            position=position,
+            method=payment.method,
+            payment_type_id=payment.payment_type_id,
+            amount=payment.amount,
+            tendered=payment.tendered,
+            reference=payment.reference,
+            occurred_at=op.occurred_at,
+        )
+        for position, payment in enumerate(op.body.payments)
+    ]
+
+
+async def _tell(
+    work: Work, scope: Scope, sale: Sale, issued: list[Ticket], booking: Booking
+) -> None:
+    """Events and, last of all statements, the audit row."""
+    ticket_ids = [ticket.ticket_id for ticket in issued]
+    facts = {"receipt_no": sale.receipt_no, "grand_total": sale.grand_total}
+    await events.emit(
+        work,
+        scope,
+        ("sale.created", {"sale_id": sale.id, **facts}),
+        ("ticket.issued", {"sale_id": sale.id, "ticket_ids": ticket_ids}),
+    )
+    payload = {**facts, "tickets": len(ticket_ids), "flags": sale.flags}
+    if booking.variance is not None:
+        payload["price_variance"] = booking.variance
+    await audit.append(work, scope, "sale.created", sale.id, payload)
+
+
+def view(sale: Sale, payments: list[Payment]) -> SaleView:
+    """A sale as the API shows it."""
+    header = {name: getattr(sale, name) for name in Totals.model_fields}
+    return SaleView(
+        **header,
+        sale_id=sale.id,
+        receipt_no=sale.receipt_no,
+        business_date=sale.day,
+        occurred_at=sale.occurred_at,
+        device_id=sale.device_id,
+        shift_id=sale.shift_id,
+        cashier_id=sale.cashier_id,
+        cashier_name=sale.cashier_name,
+        lines=sale.lines,
+        payments=[
+            PaymentView(
+                payment_id=payment.id,
+                method=payment.method,
+                amount=payment.amount,
+                tendered=payment.tendered,
+                reference=payment.reference,
+            )
+            for payment in payments
+        ],
+        change=sale.change,
+        payment_method=sale.payment_method,
+        catalog_version=sale.catalog_version,
+        flags=sale.flags,
+    )

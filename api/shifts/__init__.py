@@ -1,0 +1,1 @@
+"""Shifts, which are the drawer sessions too (R26–R28)."""

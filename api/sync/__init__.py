@@ -1,0 +1,1 @@
+"""Batches of operations from tills and gates (R14, R35)."""

@@ -1,0 +1,20 @@
+"""HTTP of the sync protocol."""
+
+from fastapi import Request
+
+from api.platform.envelope import ok
+from api.platform.http import router
+from api.platform.services import App, Caller
+from api.sync.service import SyncService
+from playpark.contracts.base import Envelope
+from playpark.contracts.sync import BatchIn, BatchOut
+
+private = router("sync")
+
+
+@private.post("/sync/batch")
+async def sync_batch(
+    request: Request, platform: App, scope: Caller, body: BatchIn
+) -> Envelope[BatchOut]:
+    """Apply up to 50 operations of this device; each has its own outcome, HTTP 200."""
+    return ok(await SyncService(platform).apply(scope, body, await request.json()))

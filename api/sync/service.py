@@ -1,0 +1,120 @@
+"""Batches of operations: each its own transaction and its own answer (R14, R17, R35)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from api.identity import employees
+from api.platform.http import safe_errors
+from api.platform.operations import Kind, Operation, clamp, perform
+from api.platform.scope import Scope
+from api.platform.services import Platform
+from api.sales.service import Selling
+from api.shifts import service as shifts
+from api.tickets.service import Redeeming
+from playpark.contracts.sync import BatchIn, BatchOut, OpIn, OpKind, OpResult, OpStatus
+from playpark.errors import ErrorCode, PlayParkError
+
+RETRY_LATER = {ErrorCode.UNAVAILABLE, ErrorCode.RATE_LIMITED}
+
+
+@dataclass(frozen=True, slots=True)
+class SyncService:
+    platform: Platform
+
+    @property
+    def kinds(self) -> dict[OpKind, Kind[Any, Any]]:
+        """Every kind of operation and the one function that applies it."""
+        selling, redeeming = Selling(self.platform), Redeeming(self.platform)
+        found = (selling.kind, redeeming.kind, shifts.OPEN, shifts.CLOSE)
+        return {kind.name: kind for kind in found}
+
+    async def apply(self, scope: Scope, batch: BatchIn, raw: dict[str, Any]) -> BatchOut:
+        """Apply the operations in order. `raw` is the batch as received: its bodies are hashed.
+
+        After an operation that must be tried again, the rest waits for it (R35); one that is
+        refused holds up only those that name it in `depends_on`.
+        """
+        results: list[OpResult] = []
+        refused: set[str] = set()
+        waiting: OpResult | None = None
+        for op, raw_op in zip(batch.ops, raw["ops"], strict=True):
+            if waiting is not None:
+                result = OpResult(
+                    op_id=op.op_id, status=OpStatus.RETRY, retry_after=waiting.retry_after
+                )
+            elif blocked := refused.intersection(op.depends_on):
+                result = OpResult(op_id=op.op_id, status=OpStatus.BLOCKED, blocked_on=min(blocked))
+            else:
+                result = await self._apply_one(scope, batch.epoch, op, raw_op["body"])
+            if result.status is OpStatus.RETRY:
+                waiting = waiting or result
+            elif result.status in {OpStatus.REJECTED, OpStatus.BLOCKED}:
+                refused.add(op.op_id)
+            results.append(result)
+        return BatchOut(results=results)
+
+    async def _apply_one(
+        self, scope: Scope, epoch: int, op: OpIn, raw_body: dict[str, Any]
+    ) -> OpResult:
+        kind = self.kinds[op.kind]
+        try:
+            body: BaseModel = kind.model.model_validate(raw_body)
+        except ValidationError as invalid:
+            problems = "; ".join(
+                f"{error['field']}: {error['problem']}" for error in safe_errors(invalid.errors())
+            )
+            return OpResult(
+                op_id=op.op_id,
+                status=OpStatus.REJECTED,
+                code=ErrorCode.VALIDATION,
+                message=f"The operation's body is not as the contract has it: {problems}",
+            )
+        try:
+            acting, flags = await self._acting(scope, op)
+            occurred_at, clock_flags = clamp(op.occurred_at, self.platform.clock.now())
+            operation = Operation(
+                op_id=op.op_id,
+                kind=op.kind,
+                raw=raw_body,
+                body=body,
+                occurred_at=occurred_at,
+                shift_id=op.shift_id,
+                committed=op.committed,
+                epoch=epoch,
+                seq=op.seq,
+                prev_hash=op.prev_hash,
+                local=op.local,
+                flags=(*flags, *clock_flags),
+            )
+            outcome = await perform(self.platform, acting, operation, kind)
+        except PlayParkError as refusal:
+            return _refused(op, refusal)
+        status = OpStatus.DUPLICATE if outcome.replayed else OpStatus.APPLIED
+        return OpResult(
+            op_id=op.op_id, status=status, result=outcome.answer.model_dump(mode="json")
+        )
+
+    async def _acting(self, scope: Scope, op: OpIn) -> tuple[Scope, tuple[str, ...]]:
+        """The scope of who acted, not of who syncs (R35). Someone unknown is a flag on what is
+        committed and a refusal otherwise."""
+        if op.employee_id is None:
+            return scope.acting_as(None), ()
+        work = self.platform.uow.reading()
+        actor = await employees.actor_by_id(work, scope, op.employee_id)
+        if actor is None and not op.committed:
+            message = "The employee of this operation is not known in this store."
+            raise PlayParkError(ErrorCode.PERMISSION, message, details={"reason": "permission"})
+        return scope.acting_as(actor), () if actor else ("unknown_employee",)
+
+
+def _refused(op: OpIn, refusal: PlayParkError) -> OpResult:
+    later = refusal.code in RETRY_LATER
+    return OpResult(
+        op_id=op.op_id,
+        status=OpStatus.RETRY if later else OpStatus.REJECTED,
+        code=refusal.code,
+        message=refusal.message,
+        retry_after=(refusal.retry_after or 1) if later else None,
+    )

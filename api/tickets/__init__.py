@@ -1,0 +1,1 @@
+"""Tickets and their redemption (R18–R25)."""

@@ -1,0 +1,100 @@
+"""Queries on tickets and redemptions. The spending update is the one place where a quota falls."""
+
+from typing import Any
+
+from api.platform.documents import scoped_id
+from api.platform.repository import Repository
+from api.tickets.models import Redemption, Ticket
+from playpark.contracts.catalog import PackageKind
+from playpark.contracts.tickets import TicketStatus
+from playpark.redemption import Scan
+
+COUNTED = (PackageKind.SINGLE, PackageKind.MULTI)
+
+
+class TicketRepository(Repository[Ticket]):
+    model = Ticket
+
+    def key(self, ticket_id: str) -> str:
+        return scoped_id(self.tenant_id, str(self.store_id), ticket_id)
+
+    async def spend(self, scan: Scan, **which: Any) -> Ticket | None:
+        """Admit once: spend from the ticket where nothing of R19 speaks against it (R20).
+
+        Returns the ticket as it was before, or None where the condition did not hold. The
+        condition is `redemption.decide` in the database's words; the caller checks that both
+        agree on the ticket that came back.
+        """
+        found = await self._collection.find_one_and_update(
+            self.where(**which, **_admits(scan)),
+            [{"$set": _spending(scan) | {"last_pass_at": scan.at, "updated_at": self.work.now}}],
+            session=self.work.session,
+        )
+        return self._parse(found)
+
+
+class RedemptionRepository(Repository[Redemption]):
+    model = Redemption
+
+
+def _admits(scan: Scan) -> dict[str, Any]:
+    left: list[dict[str, Any]] = [
+        {
+            "kind": {"$in": [kind.value for kind in COUNTED]},
+            "$expr": {"$lt": ["$used", "$quota_or_minutes"]},
+        },
+        {
+            "kind": PackageKind.TIMEPASS.value,
+            "$or": [{"ends_at": None}, {"ends_at": {"$gt": scan.at}}],
+        },
+    ]
+    if scan.credit_price is not None:
+        spent = {"$add": ["$used", scan.credit_price]}
+        left.append(
+            {
+                "kind": PackageKind.CREDIT.value,
+                "$expr": {"$lte": [spent, "$quota_or_minutes"]},
+            }
+        )
+    conditions: list[dict[str, Any]] = [
+        {"$or": left},
+        {"$or": [{"allowed_devices": []}, {"allowed_devices": scan.device_id}]},
+        {
+            "$or": [
+                {"last_pass_at": None},
+                {"last_pass_at": {"$lte": scan.at - scan.anti_passback}},
+            ]
+        },
+    ]
+    if scan.zone_id is not None:
+        conditions.append({"$or": [{"zones": []}, {"zones": scan.zone_id}]})
+    return {
+        "status": TicketStatus.ACTIVE.value,
+        "valid_from": {"$lte": scan.at},
+        "valid_to": {"$gt": scan.at},
+        "$and": conditions,
+    }
+
+
+def _spending(scan: Scan) -> dict[str, Any]:
+    cost = {
+        "$switch": {
+            "branches": [
+                {"case": {"$eq": ["$kind", PackageKind.TIMEPASS.value]}, "then": 0},
+                {
+                    "case": {"$eq": ["$kind", PackageKind.CREDIT.value]},
+                    "then": scan.credit_price or 0,
+                },
+            ],
+            "default": 1,
+        }
+    }
+    runs_out = {"$dateAdd": {"startDate": scan.at, "unit": "minute", "amount": "$quota_or_minutes"}}
+    starts = {
+        "$cond": [
+            {"$eq": ["$kind", PackageKind.TIMEPASS.value]},
+            {"$ifNull": ["$ends_at", runs_out]},
+            "$ends_at",
+        ]
+    }
+    return {"used": {"$add": ["$used", cost]}, "ends_at": starts}

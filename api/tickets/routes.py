@@ -1,0 +1,35 @@
+"""HTTP of tickets and redemptions."""
+
+from api.platform.envelope import ok
+from api.platform.http import Door, router
+from api.platform.services import App, Caller
+from api.tickets import service
+from api.tickets.repository import TicketRepository
+from playpark.contracts.base import Envelope, IdStr
+from playpark.contracts.tickets import RedeemIn, RedemptionView, TicketView
+from playpark.errors import ErrorCode, PlayParkError
+
+private = router("tickets")
+
+
+@private.post("/tickets/redeem")
+@private.post("/redemptions")
+async def redeem(door: Door, body: RedeemIn) -> Envelope[RedemptionView]:
+    """Admit or refuse: one `redemptions` row either way, HTTP 200. Needs `redeem`.
+
+    Without an Idempotency-Key the server makes one; `simulate` writes nothing.
+    """
+    redeeming = service.Redeeming(door.platform)
+    if body.simulate:
+        return ok(await redeeming.simulate(door.scope, body))
+    return await door.perform(redeeming.kind, body, key_required=False)
+
+
+@private.get("/tickets/{ticket_id}")
+async def ticket(platform: App, scope: Caller, ticket_id: IdStr) -> Envelope[TicketView]:
+    """One ticket, without its token."""
+    tickets = TicketRepository(platform.uow.reading(), scope.tenant_id, scope.store_id)
+    found = await tickets.find_one(_id=tickets.key(ticket_id))
+    if found is None:
+        raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such ticket.")
+    return ok(service.view(found, None))

@@ -1,0 +1,300 @@
+"""Issuing tickets into a sale, and redeeming them: one transaction, one decision (R18–R23)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from api.catalog import service as catalog
+from api.events import service as events
+from api.platform.operations import Kind, Operation, OpRecord, clamp
+from api.platform.scope import Scope
+from api.platform.services import Platform, TicketKeys
+from api.platform.uow import Work
+from api.tickets.models import Redemption, Ticket
+from api.tickets.repository import RedemptionRepository, TicketRepository
+from playpark.contracts.catalog import PackageView
+from playpark.contracts.employees import Permission
+from playpark.contracts.pricing import Slice
+from playpark.contracts.sync import OpKind
+from playpark.contracts.tickets import (
+    Direction,
+    FailReason,
+    RedeemIn,
+    RedemptionResult,
+    RedemptionView,
+    TicketView,
+)
+from playpark.errors import ErrorCode, PlayParkError
+from playpark.guest_text import guest_message
+from playpark.ids import new_ulid, normalise_short_code
+from playpark.redemption import Decision, Scan, decide, refuse
+from playpark.tokens import TicketToken, mint_pp1, parse_pp1, token_hash, verify_pp1
+
+TRAINING_PREFIX = "PPT."
+
+
+# --- issuing ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TicketSpec:
+    """A ticket to be issued: its ids (chosen by the till or the server), package and money."""
+
+    ticket_id: str
+    short_code: str
+    package: PackageView
+    slice: Slice
+    valid_to: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IssueContext:
+    """What all tickets of one sale share."""
+
+    sale_id: str
+    shift_id: str | None
+    valid_from: datetime
+
+
+async def issue(
+    work: Work,
+    scope: Scope,
+    keys: TicketKeys,
+    context: IssueContext,
+    specs: Sequence[TicketSpec],
+) -> list[Ticket]:
+    """Insert the tickets of a sale, signed with the tenant's current key (R21).
+
+    Raises DuplicateKeyError for an id or short code in use."""
+    tickets = TicketRepository(work, scope.tenant_id, scope.store_id)
+    documents = [
+        Ticket(
+            id=tickets.key(spec.ticket_id),
+            tenant_id=scope.tenant_id,
+            store_id=scope.store_id,
+            ticket_id=spec.ticket_id,
+            sale_id=context.sale_id,
+            position=position,
+            shift_id=context.shift_id,
+            device_id=scope.device.device_id,
+            issued_by=scope.actor.employee_id if scope.actor else None,
+            package_id=spec.package.package_id,
+            package_name=spec.package.name,
+            package_name_th=spec.package.name_th,
+            kind=spec.package.kind,
+            quota_or_minutes=spec.package.quota_or_minutes,
+            short_code=spec.short_code,
+            kid=keys.current,
+            token_hash=token_hash(
+                mint_pp1(keys.by_kid, keys.current, scope.tenant_id, spec.ticket_id)
+            ),
+            valid_from=context.valid_from,
+            valid_to=spec.valid_to,
+            zones=spec.package.zones,
+            slice=spec.slice.model_dump(),
+        )
+        for position, spec in enumerate(specs)
+    ]
+    await tickets.insert_many(documents)
+    return documents
+
+
+async def of_sale(work: Work, scope: Scope, sale_id: str) -> list[Ticket]:
+    """The tickets of a sale, in the order in which they were issued."""
+    tickets = TicketRepository(work, scope.tenant_id, scope.store_id)
+    return await tickets.find(sort="position", limit=500, sale_id=sale_id)
+
+
+def view(ticket: Ticket, keys: TicketKeys | None) -> TicketView:
+    """A ticket as the API shows it; with its token where `keys` are given (R15)."""
+    token = mint_pp1(keys.by_kid, ticket.kid, ticket.tenant_id, ticket.ticket_id) if keys else None
+    return TicketView(
+        ticket_id=ticket.ticket_id,
+        short_code=ticket.short_code,
+        qr_token=token,
+        kind=ticket.kind,
+        package_id=ticket.package_id,
+        package_name=ticket.package_name,
+        package_name_th=ticket.package_name_th,
+        quota_or_minutes=ticket.quota_or_minutes,
+        valid_from=ticket.valid_from,
+        valid_to=ticket.valid_to,
+        payable=ticket.slice["payable"],
+        zones=ticket.zones,
+        used=ticket.used,
+        status=ticket.status,
+    )
+
+
+# --- redeeming --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Redeeming:
+    """The redeem operation, bound to the platform for its keys."""
+
+    platform: Platform
+
+    @property
+    def kind(self) -> Kind[RedeemIn, RedemptionView]:
+        return Kind(OpKind.REDEMPTION, RedeemIn, self.apply, self.rebuild, audited=False)
+
+    async def apply(
+        self, work: Work, scope: Scope, op: Operation[RedeemIn], result_id: str
+    ) -> RedemptionView:
+        """Decide and write one row, PASS or FAIL. Raises E_PERMISSION, E_VALIDATION (simulate
+        in an operation, another device's id), E_NOT_FOUND (zone)."""
+        if op.body.simulate:
+            message = "A simulation writes nothing: send it to /tickets/redeem."
+            raise PlayParkError(ErrorCode.VALIDATION, message)
+        scan = await _scan(work, scope, op.body, op.occurred_at)
+        found = self.find(scope, op.body)
+        ticket, decision = await self._decide(work, scope, found, scan)
+        row = _row(scope, op, scan, ticket, decision, result_id)
+        await RedemptionRepository(work, scope.tenant_id, scope.store_id).insert(row)
+        event = f"ticket.redeemed.{decision.result.value}"
+        facts = {
+            "redemption_id": row.id,
+            "ticket_id": row.ticket_id,
+            "zone_id": row.zone_id,
+            "reason": decision.reason.value if decision.reason else None,
+        }
+        await events.emit(work, scope, (event, facts))
+        return _answer(row, scope)
+
+    async def rebuild(self, work: Work, scope: Scope, record: OpRecord) -> RedemptionView:
+        rows = RedemptionRepository(work, scope.tenant_id, scope.store_id)
+        row = await rows.find_one(_id=record.result_id)
+        if row is None:
+            raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such redemption.")
+        return _answer(row, scope)
+
+    async def simulate(self, scope: Scope, body: RedeemIn) -> RedemptionView:
+        """The answer that a redemption would get now; writes nothing (R52)."""
+        work = self.platform.uow.reading()
+        at, _ = clamp(body.occurred_at, work.now)
+        scan = await _scan(work, scope, body, at)
+        found = self.find(scope, body)
+        ticket, decision = await _read_and_decide(work, scope, found, scan)
+        op = Operation(new_ulid(), OpKind.REDEMPTION, {}, body, at)
+        return _answer(_row(scope, op, scan, ticket, decision, ""), scope).model_copy(
+            update={"redemption_id": None}
+        )
+
+    def find(self, scope: Scope, body: RedeemIn) -> dict[str, str] | FailReason:
+        """How to look the ticket up, or why not to: tokens are verified before any read (R21)."""
+        if body.short_code is not None:
+            code = normalise_short_code(body.short_code)
+            return FailReason.UNKNOWN_TICKET if code is None else {"short_code": code}
+        text = body.qr_token or ""
+        if text.startswith(TRAINING_PREFIX):
+            return FailReason.TRAINING
+        token = parse_pp1(text)
+        if token is None or not self._is_ours(scope, token):
+            return FailReason.INVALID_SIG
+        return {"ticket_id": token.ticket_id, "kid": token.kid}
+
+    def _is_ours(self, scope: Scope, token: TicketToken) -> bool:
+        keys = self.platform.ticket_keys(scope.tenant_id)
+        return verify_pp1(keys.by_kid, scope.tenant_id, token)
+
+    async def _decide(
+        self, work: Work, scope: Scope, found: dict[str, str] | FailReason, scan: Scan
+    ) -> tuple[Ticket | None, Decision]:
+        if not isinstance(found, FailReason) and scan.direction is Direction.ENTRY:
+            tickets = TicketRepository(work, scope.tenant_id, scope.store_id)
+            kid = {"kid": found["kid"]} if "kid" in found else {}
+            ticket = await tickets.spend(scan, **_lookup(tickets, found), **kid)
+            if ticket is not None:
+                decision = decide(ticket.state, scan)
+                if not decision.passed:
+                    # The database's condition and the pure rule must be one: give it all back.
+                    msg = f"spent a ticket that the rule refuses: {decision.reason}"
+                    raise RuntimeError(msg)
+                return ticket, decision
+        return await _read_and_decide(work, scope, found, scan)
+
+
+async def _read_and_decide(
+    work: Work, scope: Scope, found: dict[str, str] | FailReason, scan: Scan
+) -> tuple[Ticket | None, Decision]:
+    if isinstance(found, FailReason):
+        return None, refuse(found)
+    tickets = TicketRepository(work, scope.tenant_id, scope.store_id)
+    ticket = await tickets.find_one(**_lookup(tickets, found))
+    if ticket is not None and "kid" in found and ticket.kid != found["kid"]:
+        return None, refuse(FailReason.INVALID_SIG)
+    return ticket, decide(ticket.state if ticket else None, scan)
+
+
+def _lookup(tickets: TicketRepository, found: dict[str, str]) -> dict[str, Any]:
+    """Tickets are found by their compound id; the token's kid must be the ticket's (R21)."""
+    if "short_code" in found:
+        return dict(found)
+    return {"_id": tickets.key(found["ticket_id"])}
+
+
+async def _scan(work: Work, scope: Scope, body: RedeemIn, at: datetime) -> Scan:
+    scope.require(Permission.REDEEM)
+    if body.device_id not in {None, scope.device.device_id}:
+        message = "device_id is another device's: leave it out, the token names the device."
+        raise PlayParkError(ErrorCode.VALIDATION, message)
+    scan = Scan(
+        at=at, direction=body.direction, zone_id=body.zone_id, device_id=scope.device.device_id
+    )
+    if body.zone_id is None:
+        return scan
+    snapshot = await catalog.snapshot(work, scope)
+    for zone in snapshot.zones:
+        if zone.zone_id == body.zone_id:
+            return replace(scan, credit_price=zone.credit_price)
+    raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such zone: see the catalogue.")
+
+
+def _row(
+    scope: Scope,
+    op: Operation[RedeemIn],
+    scan: Scan,
+    ticket: Ticket | None,
+    decision: Decision,
+    redemption_id: str,
+) -> Redemption:
+    return Redemption(
+        id=redemption_id,
+        tenant_id=scope.tenant_id,
+        store_id=scope.store_id,
+        op_id=op.op_id,
+        ticket_id=ticket.ticket_id if ticket else None,
+        device_id=scope.device.device_id,
+        employee_id=scope.actor.employee_id if scope.actor else None,
+        zone_id=scan.zone_id,
+        direction=scan.direction,
+        occurred_at=scan.at,
+        result=decision.result,
+        reason=decision.reason,
+        remaining=decision.remaining,
+        spend=decision.spend,
+        kind=ticket.kind if ticket else None,
+        package_name=ticket.package_name if ticket else None,
+        package_name_th=ticket.package_name_th if ticket else None,
+        used_at=ticket.last_pass_at if ticket else None,
+        flags=list(op.flags),
+    )
+
+
+def _answer(row: Redemption, scope: Scope) -> RedemptionView:
+    decision = Decision(RedemptionResult(row.result), row.reason, row.remaining)
+    english, thai = guest_message(decision, row.kind, zone=scope.zone, used_at=row.used_at)
+    return RedemptionView(
+        redemption_id=row.id,
+        result=row.result,
+        reason=row.reason,
+        remaining=row.remaining,
+        kind=row.kind,
+        ticket_id=row.ticket_id,
+        message=english,
+        message_th=thai,
+        package_name=row.package_name,
+        package_name_th=row.package_name_th,
+    )

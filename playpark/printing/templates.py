@@ -1,0 +1,346 @@
+"""What stands on the papers of a park: receipt, ticket, shift report (R21, R26–R30, R32).
+
+Thai and English side by side, money with two decimals, times in park time. The builders take
+values and return documents; they know no printer.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from playpark.contracts.catalog import PackageKind
+from playpark.contracts.pricing import PaymentMethod, PricedLine
+from playpark.contracts.sales import PaymentView, SaleView
+from playpark.contracts.shifts import SalesTotals, ShiftClosed, ShiftView
+from playpark.contracts.tickets import TicketView
+from playpark.money import format_satang
+from playpark.printing.document import (
+    Align,
+    Block,
+    Columns,
+    Cut,
+    Document,
+    DocumentError,
+    Feed,
+    KickDrawer,
+    Paper,
+    Qr,
+    Rule,
+    Text,
+)
+from playpark.printing.layout import fitting_size
+from playpark.printing.letterhead import (
+    Letterhead,
+    format_day,
+    format_moment,
+    format_percent,
+    format_signed,
+    letterhead,
+    marks,
+)
+
+_METHODS: dict[str, str] = {
+    PaymentMethod.CASH: "เงินสด Cash",
+    PaymentMethod.QR: "พร้อมเพย์ QR",
+    PaymentMethod.CARD: "บัตร Card",
+    PaymentMethod.OTHER: "อื่น ๆ Other",
+}
+_QTY_COLUMNS = 4
+
+# --- receipt ----------------------------------------------------------------------------
+
+
+def receipt_document(
+    head: Letterhead,
+    sale: SaleView,
+    *,
+    till: str,
+    copy: bool = False,
+    training: bool = False,
+    kick_drawer: bool = False,
+) -> Document:
+    """The receipt of a sale, ending in a cut.
+
+    `copy` marks a reprint. `training` puts the banner of R32 and never opens the drawer.
+    """
+    blocks: list[Block] = [KickDrawer()] if kick_drawer and not training else []
+    blocks += marks(copy=copy, training=training)
+    blocks += letterhead(head)
+    blocks += [
+        Rule(),
+        Text("ใบเสร็จรับเงิน / ใบกำกับภาษีอย่างย่อ", Align.CENTER, bold=True),
+        Text("RECEIPT / TAX INVOICE (ABB)", Align.CENTER, bold=True, drawn=True),
+        Rule(),
+        Columns("เลขที่ No.", sale.receipt_no),
+        Columns("วันที่ Date", format_moment(sale.occurred_at, head.zone)),
+    ]
+    if sale.business_date != sale.occurred_at.astimezone(head.zone).date():
+        # After midnight the sale still belongs to the trading day before.
+        blocks.append(Columns("วันทำการ Business day", format_day(sale.business_date)))
+    if sale.cashier_name:
+        blocks.append(Columns("พนักงาน Cashier", sale.cashier_name))
+    blocks += [Columns("เครื่อง Till", till), Rule()]
+    for line in sale.lines:
+        blocks += _sold(line)
+    blocks += [Rule(), *_sums(sale), Rule(heavy=True)]
+    blocks += [*_total(sale.grand_total, head.paper), Rule(heavy=True)]
+    for payment in sale.payments:
+        blocks += _paid(payment)
+    if sale.change:
+        blocks.append(Columns("เงินทอน Change", format_satang(sale.change), bold=True))
+    if _vat_on_top(sale) == 0:
+        blocks += [Rule(), *_vat(sale, " (รวมแล้ว incl.)")]
+    blocks += [Feed(), *(Text(line, Align.CENTER, drawn=True) for line in head.footer)]
+    blocks += [*marks(copy=copy, training=training), Feed(), Cut()]
+    return Document(tuple(blocks), head.paper)
+
+
+def _sold(line: PricedLine) -> Iterator[Block]:
+    yield Columns(line.name, format_satang(line.gross), lead=f"{line.qty} ×", indent=_QTY_COLUMNS)
+    detail = [line.name_th] if line.name_th != line.name else []
+    if line.qty > 1:
+        detail.append(f"@{format_satang(line.unit_price)}")
+    if detail:
+        yield Columns("  ".join(detail), indent=_QTY_COLUMNS)
+    if line.line_discount:
+        yield Columns("ส่วนลด Discount", format_satang(-line.line_discount), indent=_QTY_COLUMNS)
+
+
+def _sums(sale: SaleView) -> Iterator[Block]:
+    """The rows that add up to the total: VAT is among them only where it comes on top."""
+    yield Columns("รวม Subtotal", format_satang(sale.subtotal))
+    if sale.discount_total:
+        yield Columns("ส่วนลดรวม Discounts", format_satang(-sale.discount_total))
+    if _vat_on_top(sale):
+        yield from _vat(sale, "")
+    if sale.surcharge_total:
+        yield Columns("ค่าธรรมเนียม Surcharge", format_satang(sale.surcharge_total))
+    if sale.cash_rounding:
+        yield Columns("ปัดเศษ Rounding", format_signed(sale.cash_rounding))
+
+
+def _vat_on_top(sale: SaleView) -> int:
+    """What grand_total has beyond the other rows, satang: exclusive VAT, 0 where inside."""
+    rows = sale.subtotal - sale.discount_total + sale.surcharge_total + sale.cash_rounding
+    return sale.grand_total - rows
+
+
+def _vat(sale: SaleView, how: str) -> Iterator[Block]:
+    """One row a rate; one for all where the lines do not tell the whole (VAT of a surcharge)."""
+    by_rate: dict[int, int] = {}
+    for line in sale.lines:
+        if line.vat:
+            by_rate[line.vat_rate] = by_rate.get(line.vat_rate, 0) + line.vat
+    if sum(by_rate.values()) != sale.tax_total:
+        yield Columns(f"VAT{how}", format_satang(sale.tax_total))
+        return
+    for rate, vat in sorted(by_rate.items()):
+        yield Columns(f"VAT {format_percent(rate)}{how}", format_satang(vat))
+
+
+def _total(amount: int, paper: Paper) -> Iterator[Block]:
+    label, figure = "สุทธิ TOTAL", f"฿{format_satang(amount)}"
+    if paper is Paper.MM80:
+        yield Columns(label, figure, bold=True, size=2)
+    else:
+        yield Text(label, bold=True)
+        yield Text(figure, Align.RIGHT, bold=True, size=2)
+
+
+def _paid(payment: PaymentView) -> Iterator[Block]:
+    yield Columns(_METHODS[payment.method], format_satang(payment.amount))
+    if payment.tendered is not None and payment.tendered != payment.amount:
+        yield Columns("รับเงิน Tendered", format_satang(payment.tendered))
+    if payment.reference:
+        yield Columns("อ้างอิง Ref.", payment.reference, indent=_QTY_COLUMNS)
+
+
+# --- ticket -----------------------------------------------------------------------------
+
+
+def ticket_document(
+    head: Letterhead,
+    ticket: TicketView,
+    *,
+    copy: bool = False,
+    training: bool = False,
+) -> Document:
+    """One ticket with its QR code, ending in a cut.
+
+    Raises DocumentError where the ticket has no token: only the till that sold it has one.
+    """
+    if not ticket.qr_token:
+        msg = f"ticket {ticket.short_code} has no token on this till: reprint it where it was sold"
+        raise DocumentError(msg)
+    blocks = [
+        *marks(copy=copy, training=training),
+        Text(head.park, Align.CENTER, bold=True, drawn=True),
+        *([Text(head.store, Align.CENTER, drawn=True)] if head.store != head.park else []),
+        Rule(heavy=True),
+        *_package(ticket, head.paper),
+        Qr(ticket.qr_token),
+        Text(format_short_code(ticket.short_code), Align.CENTER, bold=True, size=2),
+        Feed(),
+        Columns("เริ่มใช้ From", format_moment(ticket.valid_from, head.zone)),
+        Columns("ใช้ได้ถึง Until", format_moment(ticket.valid_to, head.zone), bold=True),
+        *marks(copy=copy, training=training),
+        Feed(),
+        Cut(),
+    ]
+    return Document(tuple(blocks), head.paper)
+
+
+def tickets_document(
+    head: Letterhead,
+    tickets: Iterable[TicketView],
+    *,
+    copy: bool = False,
+    training: bool = False,
+) -> Document:
+    """All tickets of a sale, one a cut. Raises DocumentError as `ticket_document` does."""
+    papers = [ticket_document(head, one, copy=copy, training=training) for one in tickets]
+    return Document(tuple(block for paper in papers for block in paper.blocks), head.paper)
+
+
+def format_short_code(code: str) -> str:
+    """`ABCD-EFGH`: two groups are read aloud and typed with fewer mistakes."""
+    return f"{code[:4]}-{code[4:]}"
+
+
+def kind_words(kind: PackageKind, quota_or_minutes: int) -> tuple[str, str]:
+    """What a ticket is good for, in Thai and in English; a credit's quota is in satang."""
+    match kind:
+        case PackageKind.MULTI:
+            words = "entry" if quota_or_minutes == 1 else "entries"
+            return f"เข้าได้ {quota_or_minutes:,} ครั้ง", f"{quota_or_minutes:,} {words}"
+        case PackageKind.TIMEPASS:
+            words = "minute" if quota_or_minutes == 1 else "minutes"
+            return f"{quota_or_minutes:,} นาที", f"{quota_or_minutes:,} {words}"
+        case PackageKind.CREDIT:
+            amount = f"฿{format_satang(quota_or_minutes)}"
+            return f"วงเงิน {amount}", f"{amount} credit"
+        case PackageKind.SINGLE | PackageKind.BUNDLE:
+            return "เข้าได้ 1 ครั้ง", "1 entry"
+
+
+def _package(ticket: TicketView, paper: Paper) -> Iterator[Block]:
+    for name in dict.fromkeys((ticket.package_name_th, ticket.package_name)):
+        size = fitting_size(name, paper)
+        yield Text(name, Align.CENTER, bold=True, size=size, drawn=True)
+    words = " · ".join(kind_words(ticket.kind, ticket.quota_or_minutes))
+    yield Text(words, Align.CENTER, bold=True, inverse=True)
+
+
+# --- shift report -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftReport:
+    """The figures of an X or Z report (R28), in satang; what is None is not printed.
+
+    Without `z_no` it is an X report: a look at an open shift. `cash_expected` stays None until
+    the drawer has been counted (R27).
+    """
+
+    till: str
+    cashier: str | None
+    opened_at: datetime
+    printed_at: datetime
+    sales: SalesTotals
+    cash_open: int
+    z_no: int | None = None
+    closed_at: datetime | None = None
+    tickets_issued: int | None = None
+    refunds: SalesTotals | None = None
+    reprints: int | None = None
+    cash_expected: int | None = None
+    cash_counted: int | None = None
+    grand_total: int | None = None
+    hash: str | None = None
+    provisional: bool = False
+
+    @classmethod
+    def of_closed(
+        cls, shift: ShiftView, closed: ShiftClosed, *, till: str, printed_at: datetime
+    ) -> "ShiftReport":
+        """The final Z report, as the server computed it."""
+        return cls(
+            till=till,
+            cashier=shift.opened_by_name,
+            opened_at=shift.open_at,
+            printed_at=printed_at,
+            sales=closed.z.sales,
+            cash_open=closed.z.cash_open,
+            z_no=closed.z.z_no,
+            closed_at=shift.close_at,
+            tickets_issued=closed.z.tickets_issued,
+            cash_expected=closed.cash_expected,
+            cash_counted=closed.cash_counted,
+            grand_total=closed.z.grand_total,
+            hash=closed.z.hash,
+        )
+
+
+def shift_report_document(head: Letterhead, report: ShiftReport) -> Document:
+    """An X report (marked not final) or a Z report (PROVISIONAL where made offline)."""
+    final = report.z_no is not None
+    title = f"Z REPORT {report.z_no:04d}" if report.z_no is not None else "X REPORT"
+    blocks: list[Block] = [*letterhead(head), Rule()]
+    blocks.append(Text("รายงานปิดกะ" if final else "รายงานระหว่างกะ", Align.CENTER, bold=True))
+    blocks.append(Text(title, Align.CENTER, bold=True, size=2, drawn=True))
+    if not final:
+        blocks.append(_banner("NOT FINAL · ยังไม่ใช่ยอดปิด"))
+    if report.provisional:
+        blocks.append(_banner("PROVISIONAL · ชั่วคราว"))
+    blocks += [Rule(), *_shift_facts(head, report), Rule(), *_shift_sales(report)]
+    blocks += [Rule(), *_drawer(report)]
+    if report.grand_total is not None:
+        blocks.append(Rule(heavy=True))
+        blocks.append(Columns("ยอดสะสม Grand total", format_satang(report.grand_total), bold=True))
+    if report.hash:
+        blocks.append(Text(f"# {report.hash}"))
+    if final:
+        blocks += [Feed(2), Columns("พนักงาน Cashier", "." * 24)]
+        blocks += [Feed(2), Columns("ผู้ตรวจ Supervisor", "." * 24)]
+    return Document((*blocks, Feed(), Cut()), head.paper)
+
+
+def _banner(text: str) -> Block:
+    return Text(text, Align.CENTER, bold=True, inverse=True)
+
+
+def _shift_facts(head: Letterhead, report: ShiftReport) -> Iterator[Block]:
+    yield Columns("เครื่อง Till", report.till)
+    if report.cashier:
+        yield Columns("พนักงาน Cashier", report.cashier)
+    yield Columns("เปิดกะ Opened", format_moment(report.opened_at, head.zone))
+    if report.closed_at:
+        yield Columns("ปิดกะ Closed", format_moment(report.closed_at, head.zone))
+    yield Columns("พิมพ์ Printed", format_moment(report.printed_at, head.zone))
+
+
+def _shift_sales(report: ShiftReport) -> Iterator[Block]:
+    yield from _totals("ยอดขาย Sales", report.sales)
+    if report.refunds:
+        yield from _totals("คืนเงิน Refunds", report.refunds)
+    if report.tickets_issued is not None:
+        yield Columns("ตั๋วที่ออก Tickets issued", f"{report.tickets_issued:,}")
+    if report.reprints is not None:
+        yield Columns("พิมพ์ซ้ำ Reprints", f"{report.reprints:,}")
+
+
+def _totals(label: str, totals: SalesTotals) -> Iterator[Block]:
+    yield Columns(f"{label} ({totals.count:,})", format_satang(totals.amount), bold=True)
+    for method, amount in totals.by_method.items():
+        yield Columns(_METHODS.get(method, method), format_satang(amount), indent=_QTY_COLUMNS)
+
+
+def _drawer(report: ShiftReport) -> Iterator[Block]:
+    yield Columns("เงินทอนตั้งต้น Float", format_satang(report.cash_open))
+    if report.cash_expected is not None:
+        yield Columns("เงินสดที่ควรมี Expected", format_satang(report.cash_expected))
+    if report.cash_counted is not None:
+        yield Columns("นับได้ Counted", format_satang(report.cash_counted))
+    if report.cash_expected is not None and report.cash_counted is not None:
+        difference = report.cash_counted - report.cash_expected
+        yield Columns("ขาด/เกิน Over/short", format_signed(difference), bold=True)
