@@ -47,3 +47,7 @@ def main() -> None:
     except PlayParkError as refusal:
         sys.stderr.write(f"playpark: {refusal.message}\n")
         raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

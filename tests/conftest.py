@@ -1,0 +1,88 @@
+"""One MongoDB a test run, one database and one API process a test worker: all of them real."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api.platform.embedded import EmbeddedMongo
+
+_MONGO = pytest.StashKey[EmbeddedMongo]()
+_FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The controller starts the server; the workers are told its address."""
+    if hasattr(config, "workerinput"):
+        return
+    folder = tempfile.TemporaryDirectory(prefix="playpark-test-")
+    server = EmbeddedMongo(Path(folder.name))
+    server.start()
+    config.stash[_FOLDER], config.stash[_MONGO] = folder, server
+
+
+def pytest_configure_node(node: object) -> None:
+    """Called by pytest-xdist for each worker."""
+    config: pytest.Config = node.config  # type: ignore[attr-defined]
+    node.workerinput["mongo_uri"] = config.stash[_MONGO].uri  # type: ignore[attr-defined]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if server := config.stash.get(_MONGO, None):
+        server.stop()
+        config.stash[_FOLDER].cleanup()
+
+
+@pytest.fixture(scope="session")
+def mongo_uri(pytestconfig: pytest.Config) -> str:
+    """Address of the run's MongoDB replica set."""
+    told: str | None = getattr(pytestconfig, "workerinput", {}).get("mongo_uri")
+    return told or pytestconfig.stash[_MONGO].uri
+
+
+@pytest.fixture(scope="session")
+def database(pytestconfig: pytest.Config) -> str:
+    """Name of this worker's database."""
+    return f"test_{getattr(pytestconfig, 'workerinput', {}).get('workerid', 'main')}"
+
+
+@pytest.fixture(scope="session")
+def api_url(mongo_uri: str, database: str) -> Iterator[str]:
+    """Address of a real API process with the demo park, one a worker."""
+    with running_api(mongo_uri, f"{database}_live") as url:
+        yield url
+
+
+class running_api:  # noqa: N801 - used like a function
+    """A `playpark api` process on a free port. `pid` is there for tests that kill it."""
+
+    def __init__(self, mongo_uri: str, database: str, *extra: str, port: int = 0) -> None:
+        environment = os.environ | {
+            "MONGODB_URI": mongo_uri,
+            "MONGODB_DATABASE": database,
+            "LOG_LEVEL": "WARNING",
+        }
+        arguments = ["api", "--demo", "--port", str(port), *extra]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "playpark.cli", *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.pid = self._process.pid
+
+    def __enter__(self) -> str:
+        assert self._process.stdout is not None
+        greeting = self._process.stdout.readline()
+        assert "http://" in greeting, f"the API did not start: {greeting!r}"
+        return greeting.split("on ")[1].split()[0]
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(20)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
