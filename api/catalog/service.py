@@ -10,7 +10,7 @@ from api.catalog.repository import (
     TaxRepository,
     ZoneRepository,
 )
-from api.identity.repository import AuthorityRepository, StoreRepository
+from api.identity import stores
 from api.platform.documents import scoped_id
 from api.platform.scope import Scope
 from api.platform.uow import Work
@@ -31,11 +31,7 @@ async def publish(work: Work, tenant_id: str, store_id: str) -> int:
     packages = await PackageRepository(work, tenant_id, store_id).find(active=True)
     zones = await ZoneRepository(work, tenant_id, store_id).find(active=True)
     taxes = await TaxRepository(work, tenant_id, store_id).find()
-    store = await StoreRepository(work, tenant_id, store_id).change(
-        {"$inc": {"catalog_version": 1}}, _id=store_id
-    )
-    if store is None:
-        raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such store.")
+    version = await stores.next_catalog_version(work, tenant_id, store_id)
     content = {
         "packages": [
             package_view(package).model_dump(mode="json")
@@ -59,18 +55,15 @@ async def publish(work: Work, tenant_id: str, store_id: str) -> int:
         "vat_mode": VatMode.PER_RECEIPT.value,
     }
     snapshot = StoredSnapshot(
-        id=scoped_id(tenant_id, store_id, str(store.catalog_version)),
+        id=scoped_id(tenant_id, store_id, str(version)),
         tenant_id=tenant_id,
         store_id=store_id,
-        version=store.catalog_version,
+        version=version,
         hash=hashlib.sha256(canonical_json(content)).hexdigest(),
         content=content,
     )
     await SnapshotRepository(work, tenant_id, store_id).insert(snapshot)
-    await AuthorityRepository(work, tenant_id, store_id).update_many(
-        {"$set": {"catalog_version": store.catalog_version}}
-    )
-    return store.catalog_version
+    return version
 
 
 async def snapshot(work: Work, scope: Scope, version: int | None = None) -> CatalogSnapshot:

@@ -15,6 +15,7 @@ from api.identity.repository import (
 )
 from api.platform.authority import DeviceAuthority
 from api.platform.jwt import LIFETIME, Claims, TokenType
+from api.platform.repository import find_anywhere
 from api.platform.services import Platform
 from api.platform.uow import Work
 from playpark.contracts.auth import (
@@ -51,8 +52,9 @@ async def register(platform: Platform, body: DeviceRegisterIn) -> DeviceRegister
     token = secrets.token_urlsafe(32)
 
     async def pair(work: Work) -> Device:
-        key = await SiteKeyRepository.use(work, secret_hash(body.site_key), work.now)
-        if key is None:
+        key = await find_anywhere(work, SiteKey, secret_hash(body.site_key))
+        keys = SiteKeyRepository(work, key.tenant_id, key.store_id) if key else None
+        if key is None or keys is None or not await keys.spend(key):
             message = "This site key is wrong, used up or expired: ask a supervisor for a new one."
             raise PlayParkError(ErrorCode.UNAUTHENTICATED, message)
         return await _create(work, key, body, token)
@@ -110,7 +112,7 @@ async def login(platform: Platform, body: DeviceLoginIn) -> DeviceSession:
     """Exchange a device token for a short-lived access token. Wrong id and wrong token look and
     take the same; a pending, suspended or revoked device gets its 403 (R43)."""
     work = platform.uow.reading()
-    device = await DeviceRepository.by_id(work, body.device_id)
+    device = await find_anywhere(work, Device, body.device_id)
     expected = device.token_hash if device else secret_hash("")
     if not hmac.compare_digest(expected, secret_hash(body.device_token)) or device is None:
         message = "This device is not known with that token: pair it again with a site key."

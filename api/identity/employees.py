@@ -1,9 +1,6 @@
 """PIN login on a device, refresh, logout (R40, R41, R43)."""
 
-from datetime import timedelta
 from typing import Any
-
-from pymongo.errors import DuplicateKeyError
 
 from api.audit import service as audit
 from api.identity.models import Employee
@@ -30,9 +27,6 @@ from playpark.contracts.employees import (
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import new_ulid
 
-FREE_ATTEMPTS = 5
-FIRST_LOCK = timedelta(seconds=30)
-
 
 async def login(platform: Platform, scope: Scope, body: EmployeeLoginIn) -> EmployeeSession:
     """Log an employee in on the caller's device.
@@ -44,7 +38,10 @@ async def login(platform: Platform, scope: Scope, body: EmployeeLoginIn) -> Empl
     who = {"_id": body.employee_id} if body.employee_id else {"email": body.email}
     employee = await EmployeeRepository(work, scope.tenant_id, None).find_one(**who)
     subject = employee.id if employee else str(body.employee_id or body.email)
-    await _reserve_attempt(work, scope, subject)
+    attempts = PinAttemptsRepository(work, scope.tenant_id, scope.store_id)
+    if not await attempts.reserve(_attempts_key(scope, subject)):
+        message = "Too many wrong PINs: wait a moment, or ask a supervisor to reset the PIN."
+        raise PlayParkError(ErrorCode.PIN_LOCKED, message, retry_after=30)
     right = await platform.pins.verify(employee.pin_hash if employee else None, body.pin)
     actor = await _actor(work, scope, employee) if employee and right else None
     if employee is None or actor is None:
@@ -55,24 +52,6 @@ async def login(platform: Platform, scope: Scope, body: EmployeeLoginIn) -> Empl
         message = "This employee is suspended: ask a supervisor."
         raise PlayParkError(ErrorCode.EMPLOYEE_SUSPENDED, message)
     return await _open_session(platform, scope, actor, employee.ver, "employee.login")
-
-
-async def _reserve_attempt(work: Work, scope: Scope, subject: str) -> None:
-    """Count the attempt before it is evaluated, so that parallel guesses cannot outrun the
-    lock (R41). Raises E_PIN_LOCKED."""
-    attempts = PinAttemptsRepository(work, scope.tenant_id, scope.store_id)
-    key = _attempts_key(scope, subject)
-    free: dict[str, Any] = {"$or": [{"locked_until": None}, {"locked_until": {"$lte": work.now}}]}
-    try:
-        entry = await attempts.change({"$inc": {"failed": 1}}, upsert=True, _id=key, **free)
-    except DuplicateKeyError:
-        entry = None  # the entry exists and is locked
-    if entry is None:
-        message = "Too many wrong PINs: wait a moment, or ask a supervisor to reset the PIN."
-        raise PlayParkError(ErrorCode.PIN_LOCKED, message, retry_after=30)
-    if entry.failed >= FREE_ATTEMPTS:
-        lock = FIRST_LOCK * 2 ** min(entry.failed - FREE_ATTEMPTS, 6)
-        await attempts.update_one({"$set": {"locked_until": work.now + lock}}, _id=key)
 
 
 def _attempts_key(scope: Scope, subject: str) -> str:
@@ -133,10 +112,7 @@ async def _open_session(
         if found is None:
             raise unauthenticated()
         attempts = PinAttemptsRepository(work, scope.tenant_id, scope.store_id)
-        await attempts.update_one(
-            {"$set": {"failed": 0, "locked_until": None}},
-            _id=_attempts_key(scope, actor.employee_id),
-        )
+        await attempts.forget(_attempts_key(scope, actor.employee_id))
         await audit.append(work, scope.acting_as(actor), event, actor.employee_id, {})
         return found
 

@@ -1,7 +1,8 @@
-"""Queries on tenants, devices and people. Pairing and device login come before a scope exists:
-their look-ups go by a secret's hash or a server-made id, and everything after is confined."""
+"""Queries on tenants, devices and people."""
 
-from datetime import datetime
+from datetime import timedelta
+
+from pymongo.errors import DuplicateKeyError
 
 from api.identity.models import (
     Device,
@@ -15,7 +16,9 @@ from api.identity.models import (
 )
 from api.platform.authority import DeviceAuthority
 from api.platform.repository import Repository
-from api.platform.uow import Work
+
+FREE_ATTEMPTS = 5
+FIRST_LOCK, MAX_DOUBLINGS = timedelta(seconds=30), 6
 
 
 class TenantRepository(Repository[Tenant]):
@@ -34,37 +37,17 @@ class StoreRepository(Repository[Store]):
 class SiteKeyRepository(Repository[SiteKey]):
     model = SiteKey
 
-    @staticmethod
-    async def use(work: Work, key_hash: str, now: datetime) -> SiteKey | None:
-        """Spend one use of a key that is still good; None otherwise. The only query by a secret."""
-        good = {
-            "_id": key_hash,
-            "$and": [
-                {"$or": [{"uses_left": None}, {"uses_left": {"$gt": 0}}]},
-                {"$or": [{"expires_at": None}, {"expires_at": {"$gt": now}}]},
-            ],
-        }
-        collection = work.collection(SiteKey.__collection__)
-        found = await collection.find_one(good, session=work.session)
-        if found is None:
-            return None
-        key = SiteKey.model_validate_doc(found)
-        if key.uses_left is not None:
-            spend = {"$inc": {"uses_left": -1}}
-            changed = await collection.update_one(good, spend, session=work.session)
-            return key if changed.modified_count else None
-        return key
+    async def spend(self, key: SiteKey) -> bool:
+        """Take one use of a counted key; False where it has none left or has expired."""
+        if key.expires_at is not None and key.expires_at <= self.work.now:
+            return False
+        if key.uses_left is None:
+            return True
+        return await self.update_one({"$inc": {"uses_left": -1}}, _id=key.id, uses_left={"$gt": 0})
 
 
 class DeviceRepository(Repository[Device]):
     model = Device
-
-    @staticmethod
-    async def by_id(work: Work, device_id: str) -> Device | None:
-        """A device by its server-made id, before its tenant is known: for its own login only."""
-        collection = work.collection(Device.__collection__)
-        found = await collection.find_one({"_id": device_id}, session=work.session)
-        return Device.model_validate_doc(found) if found else None
 
 
 class AuthorityRepository(Repository[DeviceAuthority]):
@@ -85,3 +68,38 @@ class MembershipRepository(Repository[Membership]):
 
 class PinAttemptsRepository(Repository[PinAttempts]):
     model = PinAttempts
+
+    async def reserve(self, key: str) -> bool:
+        """Count one attempt before it is evaluated; False while locked (R41).
+
+        Counting and locking are one statement, so that parallel guesses cannot outrun the lock.
+        """
+        failed = {"$add": [{"$ifNull": ["$failed", 0]}, 1]}
+        over = {"$min": [{"$subtract": ["$failed", FREE_ATTEMPTS]}, MAX_DOUBLINGS]}
+        lock_ms = {"$multiply": [FIRST_LOCK // timedelta(milliseconds=1), {"$pow": [2, over]}]}
+        locked = {
+            "$cond": [
+                {"$gte": ["$failed", FREE_ATTEMPTS]},
+                {"$add": [self.work.now, {"$toLong": lock_ms}]},
+                None,
+            ]
+        }
+        now = self.work.now
+        free = {"$or": [{"locked_until": None}, {"locked_until": {"$lte": now}}]}
+        try:
+            await self._collection.update_one(
+                self.where(_id=key, **free),
+                [
+                    {"$set": {"failed": failed, "updated_at": now, "created_at": now}},
+                    {"$set": {"locked_until": locked}},
+                ],
+                upsert=True,
+                session=self.work.session,
+            )
+        except DuplicateKeyError:
+            return False  # the entry exists and is locked
+        return True
+
+    async def forget(self, key: str) -> None:
+        """The right PIN starts the count again."""
+        await self.update_one({"$set": {"failed": 0, "locked_until": None}}, _id=key)

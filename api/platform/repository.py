@@ -107,3 +107,13 @@ class Repository(Generic[D]):
     def _parse_some(self, found: dict[str, Any]) -> D:
         parsed: D = self.model.model_validate_doc(found)
         return parsed
+
+
+async def find_anywhere(work: Work, model: type[D], document_id: str) -> D | None:
+    """A document by a server-made id or a secret's hash, before its tenant is known.
+
+    For pairing and device login only: what follows is confined to the tenant that it names.
+    """
+    collection = work.collection(model.__collection__)
+    found = await collection.find_one({"_id": document_id}, session=work.session)
+    return None if found is None else model.model_validate_doc(found)
