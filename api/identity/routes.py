@@ -3,7 +3,7 @@
 from api.identity import devices, employees
 from api.identity.repository import DeviceRepository
 from api.platform.envelope import ok
-from api.platform.http import router
+from api.platform.http import Cursor, Limit, router
 from api.platform.jwt import unauthenticated
 from api.platform.services import App, Caller
 from playpark.contracts.auth import (
@@ -14,8 +14,8 @@ from playpark.contracts.auth import (
     LoggedOut,
     RefreshIn,
 )
-from playpark.contracts.base import Envelope
-from playpark.contracts.employees import EmployeeLoginIn, EmployeeSession, EmployeeView
+from playpark.contracts.base import Envelope, Page
+from playpark.contracts.employees import EmployeeLoginIn, EmployeeSession, EmployeeView, Permission
 from playpark.contracts.tenancy import DeviceView
 
 public = router("auth")
@@ -72,3 +72,14 @@ async def my_device(platform: App, scope: Caller) -> Envelope[DeviceView]:
     if device is None:
         raise unauthenticated()
     return ok(devices.device_view(device))
+
+
+@private.get("/devices")
+async def list_devices(
+    platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
+) -> Envelope[Page[DeviceView]]:
+    """The store's devices, newest first. Needs `device_manage`."""
+    scope.require(Permission.DEVICE_MANAGE)
+    repository = DeviceRepository(platform.uow.reading(), scope.tenant_id, scope.store_id)
+    found, more = await repository.page(limit, cursor)
+    return ok(Page(items=[devices.device_view(device) for device in found], next_cursor=more))

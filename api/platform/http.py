@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from pymongo.errors import ConnectionFailure, PyMongoError
@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from api.platform.envelope import error_response, ok
 from api.platform.operations import Kind, Operation, clamp, perform
+from api.platform.repository import MAX_PAGE
 from api.platform.scope import Scope
 from api.platform.services import App, Caller, Platform
 from api.platform.strict_json import StrictRoute
@@ -36,6 +37,12 @@ _HTTP_CODES = {
     405: (ErrorCode.METHOD_NOT_ALLOWED, "This address does not take this method: see /docs."),
     413: (ErrorCode.BODY_TOO_LARGE, "The body is too large: send it in parts."),
 }
+
+
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Rows a page (R56).")]
+Cursor = Annotated[
+    str | None, Query(max_length=200, pattern=r"^[A-Za-z0-9_-]+$", description="next_cursor")
+]
 
 
 def router(tag: str) -> APIRouter:

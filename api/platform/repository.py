@@ -4,16 +4,20 @@ A repository is built from a scope and a unit of work and puts both ids into eve
 sends; a test listens to the wire and proves that no query leaves without them.
 """
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pymongo import ReturnDocument
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from api.platform.documents import Model
 from api.platform.uow import Work
+from playpark.errors import ErrorCode, PlayParkError
 
 D = TypeVar("D", bound=Model)
 MAX_PAGE = 200
+DUPLICATE_KEY = 11000
 
 
 class Repository(Generic[D]):
@@ -40,10 +44,17 @@ class Repository(Generic[D]):
         return document
 
     async def insert_many(self, documents: Sequence[D]) -> None:
-        if documents:
-            await self._collection.insert_many(
-                [self._confined(document) for document in documents], session=self.work.session
-            )
+        """Create all in one command; an existing id is a DuplicateKeyError."""
+        if not documents:
+            return
+        bodies = [self._confined(document) for document in documents]
+        try:
+            await self._collection.insert_many(bodies, session=self.work.session)
+        except BulkWriteError as failed:
+            errors = (failed.details or {}).get("writeErrors", [])
+            if any(error["code"] == DUPLICATE_KEY for error in errors):
+                raise DuplicateKeyError("duplicate id", DUPLICATE_KEY) from None
+            raise
 
     async def find_one(self, **conditions: Any) -> D | None:
         found = await self._collection.find_one(self.where(**conditions), session=self.work.session)
@@ -56,6 +67,17 @@ class Repository(Generic[D]):
         cursor = self._collection.find(self.where(**conditions), session=self.work.session)
         cursor = cursor.sort(sort, -1 if descending else 1).limit(limit)
         return [self._parse_some(found) for found in await cursor.to_list(limit)]
+
+    async def page(
+        self, limit: int, cursor: str | None, **conditions: Any
+    ) -> tuple[list[D], str | None]:
+        """(documents newest first, cursor of the next page). Ids rise with time, so they are the
+        key; raises E_VALIDATION for a cursor that is not ours."""
+        if cursor is not None:
+            conditions["_id"] = {"$lt": _read_cursor(cursor)}
+        found = await self.find(sort="_id", descending=True, limit=limit + 1, **conditions)
+        more = len(found) > limit
+        return found[:limit], _write_cursor(str(found[limit - 1].id)) if more else None
 
     async def update_one(self, update: Mapping[str, Any], **conditions: Any) -> bool:
         """Change one document where `conditions` hold; False where none matched."""
@@ -107,6 +129,18 @@ class Repository(Generic[D]):
     def _parse_some(self, found: dict[str, Any]) -> D:
         parsed: D = self.model.model_validate_doc(found)
         return parsed
+
+
+def _write_cursor(document_id: str) -> str:
+    return base64.urlsafe_b64encode(document_id.encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+    except ValueError:
+        message = "The cursor is not one of ours: send next_cursor as it came, or none."
+        raise PlayParkError(ErrorCode.VALIDATION, message) from None
 
 
 async def find_anywhere(work: Work, model: type[D], document_id: str) -> D | None:

@@ -27,7 +27,7 @@ from api.tickets.models import Ticket
 from playpark.clock import business_date, business_day_start
 from playpark.contracts.employees import Permission
 from playpark.contracts.pricing import PaymentMethod, Totals
-from playpark.contracts.sales import PaymentView, SaleAnswer, SaleIn, SaleView
+from playpark.contracts.sales import PaymentView, SaleAnswer, SaleIn, SaleSummary, SaleView
 from playpark.contracts.sync import OpKind
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import ReceiptNumber, ReceiptSeries, new_ulid, short_code
@@ -270,5 +270,21 @@ def view(sale: Sale, payments: list[Payment]) -> SaleView:
         change=sale.change,
         payment_method=sale.payment_method,
         catalog_version=sale.catalog_version,
+        flags=sale.flags,
+    )
+
+
+def summary(sale: Sale) -> SaleSummary:
+    """A sale in a list."""
+    return SaleSummary(
+        sale_id=sale.id,
+        receipt_no=sale.receipt_no,
+        business_date=sale.day,
+        occurred_at=sale.occurred_at,
+        device_id=sale.device_id,
+        shift_id=sale.shift_id,
+        cashier_name=sale.cashier_name,
+        grand_total=sale.grand_total,
+        payment_method=sale.payment_method,
         flags=sale.flags,
     )

@@ -1,11 +1,19 @@
 """HTTP of shifts."""
 
 from api.platform.envelope import ok
-from api.platform.http import Door, router
+from api.platform.http import Cursor, Door, Limit, router
 from api.platform.services import App, Caller
 from api.shifts import service
-from playpark.contracts.base import Envelope
-from playpark.contracts.shifts import ShiftClosed, ShiftCloseIn, ShiftOpenIn, ShiftView
+from api.shifts.repository import ShiftRepository
+from playpark.contracts.base import Envelope, Page
+from playpark.contracts.employees import Permission
+from playpark.contracts.shifts import (
+    ShiftClosed,
+    ShiftCloseIn,
+    ShiftOpenIn,
+    ShiftSummary,
+    ShiftView,
+)
 
 private = router("shifts")
 
@@ -26,3 +34,14 @@ async def close_shift(door: Door, body: ShiftCloseIn) -> Envelope[ShiftClosed]:
 async def current_shift(platform: App, scope: Caller) -> Envelope[ShiftView]:
     """The open shift of this device; E_SHIFT_CLOSED where there is none."""
     return ok(await service.current(platform.uow.reading(), scope))
+
+
+@private.get("/shifts")
+async def list_shifts(
+    platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
+) -> Envelope[Page[ShiftSummary]]:
+    """The store's shifts, newest first. Needs `reports_view`."""
+    scope.require(Permission.REPORTS_VIEW)
+    shifts = ShiftRepository(platform.uow.reading(), scope.tenant_id, scope.store_id)
+    found, more = await shifts.page(limit, cursor)
+    return ok(Page(items=[service.summary(shift) for shift in found], next_cursor=more))

@@ -19,6 +19,7 @@ from playpark.contracts.shifts import (
     ShiftClosed,
     ShiftCloseIn,
     ShiftOpenIn,
+    ShiftSummary,
     ShiftView,
     ZReport,
 )
@@ -222,4 +223,16 @@ def closed_view(shift: Shift) -> ShiftClosed:
         cash_counted=counted,
         cash_diff=counted - expected,
         z=ZReport.model_validate(shift.z),
+    )
+
+
+def summary(shift: Shift) -> ShiftSummary:
+    """A shift in a list; its figures only once it is closed (R27)."""
+    return ShiftSummary(
+        **view(shift).model_dump(),
+        sales_count=shift.sales_count,
+        sales_amount=shift.sales_amount,
+        cash_expected=shift.cash_expected,
+        cash_counted=shift.cash_counted,
+        z_no=shift.z["z_no"] if shift.z else None,
     )

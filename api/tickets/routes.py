@@ -1,12 +1,13 @@
 """HTTP of tickets and redemptions."""
 
 from api.platform.envelope import ok
-from api.platform.http import Door, router
+from api.platform.http import Cursor, Door, Limit, router
 from api.platform.services import App, Caller
 from api.tickets import service
-from api.tickets.repository import TicketRepository
-from playpark.contracts.base import Envelope, IdStr
-from playpark.contracts.tickets import RedeemIn, RedemptionView, TicketView
+from api.tickets.repository import RedemptionRepository, TicketRepository
+from playpark.contracts.base import Envelope, IdStr, Page
+from playpark.contracts.employees import Permission
+from playpark.contracts.tickets import RedeemIn, RedemptionSummary, RedemptionView, TicketView
 from playpark.errors import ErrorCode, PlayParkError
 
 private = router("tickets")
@@ -23,6 +24,17 @@ async def redeem(door: Door, body: RedeemIn) -> Envelope[RedemptionView]:
     if body.simulate:
         return ok(await redeeming.simulate(door.scope, body))
     return await door.perform(redeeming.kind, body, key_required=False)
+
+
+@private.get("/redemptions")
+async def list_redemptions(
+    platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
+) -> Envelope[Page[RedemptionSummary]]:
+    """The store's redemptions, PASS and FAIL, newest first. Needs `reports_view`."""
+    scope.require(Permission.REPORTS_VIEW)
+    rows = RedemptionRepository(platform.uow.reading(), scope.tenant_id, scope.store_id)
+    found, more = await rows.page(limit, cursor)
+    return ok(Page(items=[service.summary(row) for row in found], next_cursor=more))
 
 
 @private.get("/tickets/{ticket_id}")

@@ -22,6 +22,7 @@ from playpark.contracts.tickets import (
     FailReason,
     RedeemIn,
     RedemptionResult,
+    RedemptionSummary,
     RedemptionView,
     TicketView,
 )
@@ -297,4 +298,20 @@ def _answer(row: Redemption, scope: Scope) -> RedemptionView:
         message_th=thai,
         package_name=row.package_name,
         package_name_th=row.package_name_th,
+    )
+
+
+def summary(row: Redemption) -> RedemptionSummary:
+    """A redemption in a list."""
+    return RedemptionSummary(
+        redemption_id=row.id,
+        occurred_at=row.occurred_at,
+        device_id=row.device_id,
+        zone_id=row.zone_id,
+        direction=row.direction,
+        result=row.result,
+        reason=row.reason,
+        ticket_id=row.ticket_id,
+        package_name=row.package_name,
+        remaining=row.remaining,
     )

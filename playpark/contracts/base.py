@@ -36,6 +36,12 @@ class Envelope(View, Generic[T]):
     error: ErrorBody | None = None
 
 
+class ServerTime(View):
+    """The server's time, from which devices reckon their offset (R36)."""
+
+    now: UtcDatetime
+
+
 class Page(View, Generic[T]):
     """One page of a list; `next_cursor` is opaque, null on the last page."""
 

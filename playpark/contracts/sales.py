@@ -75,3 +75,18 @@ class SaleView(Totals):
 class SaleAnswer(View):
     sale: SaleView
     tickets: list[TicketView]
+
+
+class SaleSummary(View):
+    """A sale in a list."""
+
+    sale_id: str
+    receipt_no: str
+    business_date: BusinessDate
+    occurred_at: UtcDatetime
+    device_id: str
+    shift_id: str | None
+    cashier_name: str | None
+    grand_total: Satang
+    payment_method: str
+    flags: list[str]

@@ -80,3 +80,13 @@ class ShiftClosed(View):
     cash_counted: Satang
     cash_diff: SignedSatang
     z: ZReport
+
+
+class ShiftSummary(ShiftView):
+    """A shift in a list, for supervisors: with its figures once it is closed."""
+
+    sales_count: int
+    sales_amount: Satang
+    cash_expected: SignedSatang | None
+    cash_counted: Satang | None
+    z_no: int | None

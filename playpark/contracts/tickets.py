@@ -94,3 +94,18 @@ class RedemptionView(View):
     message_th: str
     package_name: str | None = None
     package_name_th: str | None = None
+
+
+class RedemptionSummary(View):
+    """A redemption in a list."""
+
+    redemption_id: str
+    occurred_at: UtcDatetime
+    device_id: str
+    zone_id: str | None
+    direction: Direction
+    result: RedemptionResult
+    reason: FailReason | None
+    ticket_id: str | None
+    package_name: str | None
+    remaining: int | None

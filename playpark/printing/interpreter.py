@@ -332,13 +332,10 @@ class _Printer:
 
     def _graphics(self, body: bytes) -> bool:
         if body[:2] == b"0p" and len(body) >= 10:
-            across, down = max(body[3], 1), max(body[4], 1)
-            width, height = (
-                int.from_bytes(body[6:8], "little"),
-                int.from_bytes(body[8:10], "little"),
-            )
-            rows = body[10:]
-            if len(rows) != (width + 7) // 8 * height:
+            across, down, rows = body[3], body[4], body[10:]
+            width = int.from_bytes(body[6:8], "little")
+            height = int.from_bytes(body[8:10], "little")
+            if not {across, down} <= {1, 2} or len(rows) != (width + 7) // 8 * height:
                 return False
             image = _dots(rows, (width + 7) // 8, height).crop((0, 0, width, height))
             self.graphic = image.resize((width * across, height * down))

@@ -55,7 +55,7 @@ class NativeLine:
     @property
     def pitch(self) -> int:
         """Dots to the next line."""
-        return native_pitch(self.size)
+        return CELL_DOTS[1] * (self.size - 1) + LINE_DOTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,6 @@ class Picture:
 
 
 Strip = NativeLine | Picture | Feed | Cut | KickDrawer
-
-
-def native_pitch(size: int) -> int:
-    """Dots from one line of font A at `size` to the next."""
-    return CELL_DOTS[1] * size + LINE_DOTS - CELL_DOTS[1]
 
 
 def strips(document: Document) -> Iterator[Strip]:
@@ -167,7 +162,7 @@ def column_lines(
     lead, label = block.lead, block.left
     if measure(lead) > width // 4:
         lead, label = "", f"{lead} {label}"
-    indent = min(block.indent * cell, width // 3)
+    indent = block.indent * cell
     if lead:
         indent = max(indent, measure(lead) + cell)
     width_left = width - indent

@@ -1,0 +1,93 @@
+"""kill -9 of the API and of mongod in the middle of sales loses no acknowledged sale."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import httpx
+from pymongo import MongoClient
+
+from api.platform.embedded import EmbeddedMongo
+from playpark.ids import new_ulid
+from tests.api.conftest import Outsider
+from tests.conftest import running_api
+
+
+async def _sell_until_lost(till: Outsider, acknowledged: list[str], enough: asyncio.Event) -> None:
+    body = await _body(till)
+    while True:
+        key = new_ulid()
+        try:
+            response = await till.call("POST", "/v1/sales", body, key=key)
+        except httpx.HTTPError:
+            return
+        if response.status_code == 200:
+            acknowledged.append(response.json()["data"]["sale"]["sale_id"])
+            if len(acknowledged) >= 40:
+                enough.set()
+        else:
+            assert response.status_code == 503, response.text
+            return
+
+
+async def _body(till: Outsider) -> dict[str, object]:
+    packages = await till.packages()
+    return {
+        "lines": [{"package_id": packages["Adult day pass"]["package_id"], "qty": 1}],
+        "payments": [{"method": "cash", "amount": 19_900}],
+    }
+
+
+async def _run_and_kill(url: str, pid: int) -> tuple[list[str], str]:
+    """Sell on four connections, kill `pid` in the middle; (acknowledged sale ids, device id)."""
+    acknowledged: list[str] = []
+    async with httpx.AsyncClient(base_url=url, timeout=10) as http:
+        till = await Outsider(http).pair("POS")
+        await till.staff()
+        await till.open_shift()
+        enough = asyncio.Event()
+        selling = (_sell_until_lost(till, acknowledged, enough) for _ in range(4))
+        sellers = [asyncio.create_task(seller) for seller in selling]
+        await enough.wait()
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.gather(*sellers)
+    return acknowledged, till.device["device_id"]
+
+
+def _check_books(uri: str, name: str, acknowledged: list[str], device_id: str) -> None:
+    with MongoClient(uri) as mongo:
+        db = mongo[name]
+        sales = {sale["_id"]: sale for sale in db["sales"].find({"device_id": device_id})}
+        assert set(acknowledged) <= set(sales)
+        shift = db["shifts"].find_one({"device_id": device_id})
+        assert shift is not None
+        assert shift["sales_count"] == len(sales)
+        assert shift["cash_sales"] == sum(sale["grand_total"] for sale in sales.values())
+        # Payments, tickets and operation records stand or fall with their sale.
+        for collection in ("payments", "tickets"):
+            owners = [row["sale_id"] for row in db[collection].find({"sale_id": {"$in": [*sales]}})]
+            assert sorted(owners) == sorted(sales)
+        assert db["operations"].count_documents({"device_id": device_id, "kind": "sale"}) == len(
+            sales
+        )
+
+
+async def test_kill_9_of_the_api_loses_no_acknowledged_sale(mongo_uri: str, database: str) -> None:
+    name = f"{database}_killed"
+    process = running_api(mongo_uri, name)
+    with process as url:
+        acknowledged, device_id = await _run_and_kill(url, process.pid)
+    _check_books(mongo_uri, name, acknowledged, device_id)
+
+
+async def test_kill_9_of_mongod_loses_no_acknowledged_sale(tmp_path: Path) -> None:
+    server = EmbeddedMongo(tmp_path / "mongo")
+    uri = server.start()
+    assert server.pid is not None
+    process = running_api(uri, "killed")
+    with process as url:
+        acknowledged, device_id = await _run_and_kill(url, server.pid)
+        server.stop()
+    with EmbeddedMongo(tmp_path / "mongo") as again:
+        _check_books(again.uri, "killed", acknowledged, device_id)
