@@ -81,8 +81,8 @@ def parse_baht(text: str) -> int:
     """
     cleaned = text.strip().replace(",", "")
     baht, point, satang = cleaned.partition(".")
-    digits_only = (baht + satang).isascii() and (baht + satang).isdecimal()
+    digits_only = (baht + satang).isascii() and (baht + satang).isdecimal() and bool(baht)
     if not digits_only or (point and not 1 <= len(satang) <= 2) or len(baht) > 12:
         msg = f"{text.strip()[:20]!r} is not an amount: type baht, such as 420 or 420.50"
         raise ValueError(msg)
-    return int(baht or "0") * 100 + int(satang.ljust(2, "0") or "0")
+    return int(baht) * 100 + int(satang.ljust(2, "0"))

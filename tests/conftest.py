@@ -8,8 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from api.platform.embedded import EmbeddedMongo
+
+# The same examples every time in `make test`, many more and fresh ones in `make nightly`.
+settings.register_profile("test", max_examples=200, derandomize=True, deadline=None, database=None)
+settings.register_profile("nightly", max_examples=20_000, deadline=None)
+settings.load_profile("nightly" if os.environ.get("PLAYPARK_FULL") else "test")
 
 _MONGO = pytest.StashKey[EmbeddedMongo]()
 _FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()

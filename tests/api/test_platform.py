@@ -341,7 +341,7 @@ async def test_a_request_is_one_log_line_with_its_context(
     await till.pair("POS")
     await till.call("GET", "/v1/shifts/current")
     events = [json.loads(line) for line in log_lines.getvalue().splitlines()]
-    (last,) = [event for event in events if event.get("route") == "/v1/shifts/current"]
+    (last,) = [event for event in events if event.get("route") == "/shifts/current"]
     assert last["status"] == 409
     assert last["error_code"] == "E_SHIFT_CLOSED"
     assert last["device_id"] == till.device["device_id"]

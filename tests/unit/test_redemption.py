@@ -1,0 +1,199 @@
+"""R18–R20: the pure decision, and that the database's condition is the same rule."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.platform.mongo import Mongo
+from api.platform.uow import Work
+from api.tickets.models import Ticket
+from api.tickets.repository import TicketRepository
+from playpark.cash import DrawerTotals, expected_cash
+from playpark.clock import park_zone
+from playpark.contracts.catalog import PackageKind
+from playpark.contracts.tickets import Direction, FailReason, TicketStatus
+from playpark.guest_text import guest_message
+from playpark.ids import new_ulid
+from playpark.redemption import Scan, TicketState, decide, remaining
+
+AT = datetime(2026, 11, 21, 5, tzinfo=UTC)
+KINDS = [PackageKind.SINGLE, PackageKind.MULTI, PackageKind.TIMEPASS, PackageKind.CREDIT]
+seconds = st.sampled_from([-100_000, -3600, -6, -5, -4, -1, 0, 1, 5, 3600, 100_000])
+moments = seconds.map(lambda offset: AT + timedelta(seconds=offset))
+
+states = st.builds(
+    TicketState,
+    kind=st.sampled_from(KINDS),
+    quota=st.integers(0, 3),
+    used=st.integers(0, 3),
+    valid_from=moments,
+    valid_to=moments,
+    status=st.sampled_from(TicketStatus),
+    zones=st.sampled_from([(), ("z1",), ("z1", "z2")]),
+    allowed_devices=st.sampled_from([(), ("d1",), ("d2",)]),
+    last_pass_at=st.none() | moments,
+    ends_at=st.none() | moments,
+)
+scans = st.builds(
+    Scan,
+    at=st.just(AT),
+    direction=st.just(Direction.ENTRY),
+    zone_id=st.sampled_from([None, "z1", "z3"]),
+    device_id=st.just("d1"),
+    credit_price=st.sampled_from([None, 0, 1, 2]),
+)
+
+
+@given(states, scans)
+def test_R20_a_pass_never_spends_more_than_is_left(ticket: TicketState, scan: Scan) -> None:
+    decision = decide(ticket, scan)
+    if not decision.passed:
+        assert (decision.spend, decision.ends_at) == (0, None)
+        assert decision.reason is not None
+        return
+    assert ticket.status is TicketStatus.ACTIVE
+    assert ticket.valid_from <= scan.at < ticket.valid_to
+    if ticket.kind is PackageKind.TIMEPASS:
+        assert decision.ends_at is not None
+        assert decision.ends_at >= scan.at
+        assert decision.spend == 0
+    else:
+        assert ticket.used + decision.spend <= ticket.quota
+        assert decision.remaining == ticket.quota - ticket.used - decision.spend
+
+
+@given(states, scans)
+def test_R51_an_exit_is_never_refused(ticket: TicketState, scan: Scan) -> None:
+    leaving = Scan(at=scan.at, direction=Direction.EXIT, zone_id=scan.zone_id)
+    decision = decide(ticket, leaving)
+    assert decision.passed
+    assert decision.spend == 0
+    assert decision.remaining == remaining(ticket, scan.at)
+
+
+@pytest.mark.parametrize("status", [TicketStatus.ACTIVE, TicketStatus.REFUNDED])
+def test_R19_the_first_reason_in_order_is_told(status: TicketStatus) -> None:
+    ticket = TicketState(
+        kind=PackageKind.SINGLE,
+        quota=1,
+        used=1,
+        valid_from=AT - timedelta(days=2),
+        valid_to=AT - timedelta(days=1),
+        status=status,
+        zones=("elsewhere",),
+    )
+    assert decide(ticket, Scan(at=AT, zone_id="here")).reason is FailReason.EXPIRED
+    assert decide(None, Scan(at=AT)).reason is FailReason.UNKNOWN_TICKET
+
+
+def test_a_timepass_starts_with_its_first_pass_and_ends_with_its_minutes() -> None:
+    fresh = TicketState(
+        kind=PackageKind.TIMEPASS,
+        quota=120,
+        used=0,
+        valid_from=AT,
+        valid_to=AT + timedelta(days=1),
+    )
+    first = decide(fresh, Scan(at=AT))
+    assert (first.remaining, first.ends_at) == (120, AT + timedelta(minutes=120))
+    running = TicketState(
+        kind=PackageKind.TIMEPASS,
+        quota=120,
+        used=0,
+        valid_from=AT,
+        valid_to=AT + timedelta(days=1),
+        ends_at=first.ends_at,
+        last_pass_at=AT,
+    )
+    assert decide(running, Scan(at=AT + timedelta(minutes=119, seconds=1))).remaining == 1
+    assert decide(running, Scan(at=AT + timedelta(minutes=120))).reason is FailReason.EXHAUSTED
+
+
+@given(states, scans)
+def test_every_answer_has_words_in_both_languages(ticket: TicketState, scan: Scan) -> None:
+    decision = decide(ticket, scan)
+    zone = park_zone("Asia/Bangkok")
+    english, thai = guest_message(decision, ticket.kind, zone=zone, used_at=ticket.last_pass_at)
+    assert english.endswith((".", "!"))
+    assert "{" not in english + thai
+    assert any("฀" <= char <= "๿" for char in thai)
+
+
+@given(*[st.integers(0, 10**9)] * 6)
+def test_R27_expected_cash(a: int, b: int, c: int, d: int, e: int, f: int) -> None:
+    assert expected_cash(DrawerTotals(a, b, c, d, e, f)) == a + b + c - d - e - f
+
+
+# --- the database's words for the same rule ---------------------------------------------
+
+
+@pytest.fixture
+async def tickets(mongo_uri: str, database: str) -> AsyncIterator[TicketRepository]:
+    mongo = Mongo(mongo_uri, f"{database}_redemption")
+    yield TicketRepository(Work(mongo, AT), "t", "s")
+    await mongo.client.drop_database(f"{database}_redemption")
+    mongo.close()
+
+
+async def test_R20_the_conditional_update_admits_exactly_what_the_rule_admits(
+    tickets: TicketRepository,
+) -> None:
+    cases: list[tuple[TicketState, Scan]] = []
+
+    @given(st.lists(st.tuples(states, scans), min_size=50, max_size=50))
+    def collect(drawn: list[tuple[TicketState, Scan]]) -> None:
+        if len(cases) < 3000:
+            cases.extend(drawn)
+
+    collect()
+    documents = [stored(tickets, state) for state, _ in cases]
+    await tickets.insert_many(documents)
+    passed = 0
+    for document, (state, scan) in zip(documents, cases, strict=True):
+        before = await tickets.spend(scan, _id=document.id)
+        decision = decide(state, scan)
+        assert (before is not None) == decision.passed, (state, scan)
+        after = await tickets.find_one(_id=document.id)
+        assert after is not None
+        assert after.used == state.used + decision.spend
+        if decision.passed:
+            passed += 1
+            assert after.last_pass_at == scan.at
+            expected = decision.ends_at if state.kind is PackageKind.TIMEPASS else state.ends_at
+            assert after.ends_at == expected
+    assert passed > 20
+
+
+def stored(tickets: TicketRepository, state: TicketState) -> Ticket:
+    ticket_id = new_ulid()
+    return Ticket(
+        id=tickets.key(ticket_id),
+        tenant_id="t",
+        store_id="s",
+        ticket_id=ticket_id,
+        sale_id="sale",
+        position=0,
+        shift_id=None,
+        device_id="d1",
+        issued_by=None,
+        package_id="p",
+        package_name="p",
+        package_name_th="p",
+        kind=state.kind,
+        quota_or_minutes=state.quota,
+        used=state.used,
+        short_code=ticket_id,
+        kid="01",
+        token_hash=ticket_id,
+        status=state.status,
+        valid_from=state.valid_from,
+        valid_to=state.valid_to,
+        zones=list(state.zones),
+        allowed_devices=list(state.allowed_devices),
+        slice={"payable": 0},
+        last_pass_at=state.last_pass_at,
+        ends_at=state.ends_at,
+    )
