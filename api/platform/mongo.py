@@ -10,8 +10,8 @@ from pymongo.uri_parser import parse_uri
 
 from playpark.errors import ErrorCode, PlayParkError
 
-CLIENT_TIMEOUT_MS = 10_000
-"""A hung primary blocks a client for ever without it."""
+TIMEOUTS = {"timeoutMS": 10_000, "serverSelectionTimeoutMS": 10_000}
+"""A hung primary blocks a client for ever without them."""
 
 
 class Mongo:
@@ -19,19 +19,20 @@ class Mongo:
 
     def __init__(self, uri: str, database: str) -> None:
         try:
-            parse_uri(uri)
-        except PyMongoError as bad:
+            told = parse_uri(uri)["options"]
+        except (PyMongoError, ValueError) as bad:
             message = f"MONGODB_URI is not a MongoDB address: {bad}"
             raise PlayParkError(ErrorCode.VALIDATION, message) from None
+        # What the address says about time-outs wins; how writes are acknowledged is ours.
+        patience: dict[str, Any] = {name: ms for name, ms in TIMEOUTS.items() if name.lower() not in told}
         self.client: Any = AsyncIOMotorClient(
             uri,
             w="majority",
             journal=True,
             retryWrites=True,
-            timeoutMS=CLIENT_TIMEOUT_MS,
-            serverSelectionTimeoutMS=CLIENT_TIMEOUT_MS,
             tz_aware=True,
             appname="playpark-api",
+            **patience,
         )
         self.db: AsyncIOMotorDatabase[Any] = self.client[database]
         self.engine = AIOEngine(client=self.client, database=database)

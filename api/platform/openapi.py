@@ -1,11 +1,13 @@
 """The OpenAPI description: errors in their envelope, who needs a token, one example a body."""
 
+import json
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from playpark.errors import ErrorCode
+from playpark.resources import config_path
 
 PUBLIC = {
     ("get", "/health"),
@@ -58,6 +60,7 @@ def _build(app: FastAPI) -> dict[str, Any]:
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     }
+    examples = json.loads(config_path("openapi-examples.json").read_text(encoding="utf-8"))
     for path, methods in found["paths"].items():
         for method, operation in methods.items():
             operation["responses"].pop("422", None)
@@ -65,5 +68,12 @@ def _build(app: FastAPI) -> dict[str, Any]:
                 "description": "A refusal, in the envelope",
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
             }
+            _add_example(operation, examples.get(f"{method.upper()} {path}", {"response": None}))
             operation["security"] = [] if (method, path) in PUBLIC else [{"bearer": []}]
     return found
+
+
+def _add_example(operation: dict[str, Any], example: dict[str, Any]) -> None:
+    operation["responses"]["200"]["content"]["application/json"]["example"] = example["response"]
+    if "request" in example:
+        operation["requestBody"]["content"]["application/json"]["example"] = example["request"]

@@ -1,11 +1,12 @@
 """The embedded MongoDB: starts, survives every kind of death around it, says what is wrong."""
 
 import os
+import shutil
 import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -18,19 +19,16 @@ from api.platform.embedded import EmbeddedMongo, EmbeddedMongoError, binary, fin
 
 REPO = Path(__file__).parents[2]
 SERVER = """
-import os, pathlib, sys, time
-from pymongo import MongoClient
+import os, pathlib, pymongo, sys, time
 from api.platform.embedded import EmbeddedMongo
 
 with EmbeddedMongo(pathlib.Path(sys.argv[1])) as mongo:
-    if os.fork() == 0:
-        sys.exit()  # leaves the `with` block, and must not stop the mongod of its parent
+    os.fork() or sys.exit()  # leaves the `with` block, and must not stop the mongod of its parent
     os.wait()
     if (fork := os.fork()) == 0:
         os.setpgid(0, 0)
-        time.sleep(60)
-        os._exit(0)
-    sales = MongoClient(mongo.uri, timeoutMS=10_000).shop.sales
+        sys.exit(time.sleep(60))
+    sales = pymongo.MongoClient(mongo.uri, timeoutMS=10_000).shop.sales
     sales.insert_one({"_id": "first"})
     try:
         print(mongo.pid, fork, flush=True)
@@ -42,11 +40,19 @@ with EmbeddedMongo(pathlib.Path(sys.argv[1])) as mongo:
 Server = tuple[Popen[str], int]
 
 
+@pytest.fixture(autouse=True)
+def tidy(tmp_path: Path) -> Iterator[None]:
+    """Give back the 300 MB of each data folder at once: pytest would keep them for three runs."""
+    yield
+    shutil.rmtree(tmp_path, ignore_errors=True)
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMongo]:
     """A running server for the tests that leave it as it is."""
     with EmbeddedMongo(tmp_path_factory.mktemp("shared")) as mongo:
         yield mongo
+    shutil.rmtree(mongo._folder.root)
 
 
 @pytest.fixture
@@ -66,13 +72,11 @@ def connect(mongo: EmbeddedMongo) -> MongoClient:
     return MongoClient(mongo.uri, timeoutMS=10_000, serverSelectionTimeoutMS=10_000)
 
 
-def insert(mongo: EmbeddedMongo, key: str) -> None:
+def keys(mongo: EmbeddedMongo, *new: str) -> list[str]:
+    """Insert sales with the new keys, one by one; return the keys of all."""
     with connect(mongo) as client:
-        client.shop.sales.insert_one({"_id": key})
-
-
-def keys(mongo: EmbeddedMongo) -> list[str]:
-    with connect(mongo) as client:
+        for key in new:
+            client.shop.sales.insert_one({"_id": key})
         return [row["_id"] for row in client.shop.sales.find().sort("_id")]
 
 
@@ -83,11 +87,11 @@ def running(pid: int) -> bool:
     return False
 
 
-def ends(pid: int) -> bool:
+def eventually(happened: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + 10
-    while running(pid) and time.monotonic() < deadline:
+    while not happened() and time.monotonic() < deadline:
         time.sleep(0.02)
-    return not running(pid)
+    return happened()
 
 
 def ended_cleanly(folder: Path) -> bool:
@@ -105,7 +109,7 @@ def fake_mongod(folder: Path, script: str) -> str:
 def test_a_restart_keeps_the_data_and_the_port_in_a_private_folder(tmp_path: Path) -> None:
     with EmbeddedMongo(tmp_path / "new") as mongo:
         uri, pid = mongo.uri, mongo.pid
-        insert(mongo, "a")
+        keys(mongo, "a")
     assert not running(pid)
     assert ended_cleanly(tmp_path / "new")
     assert (tmp_path / "new").stat().st_mode & 0o077 == 0
@@ -158,18 +162,17 @@ def test_a_chosen_port_lost_to_another_mongod_leaves_that_one_alone(
     monkeypatch.setattr(ports, "_free_port", lambda: next(choice))
     with EmbeddedMongo(tmp_path) as mongo:
         assert mongo.port != shared.port
-        insert(mongo, "mine")
+        keys(mongo, "mine")
     assert keys(shared) == []
 
 
 def test_a_port_taken_since_then_is_changed_and_the_data_kept(tmp_path: Path) -> None:
     with EmbeddedMongo(tmp_path / "data") as mongo:
         first = mongo.port
-        insert(mongo, "a")
+        keys(mongo, "a")
     with EmbeddedMongo(tmp_path / "other", first) as other, mongo:
         assert mongo.port != first
-        insert(mongo, "b")
-        assert keys(mongo) == ["a", "b"]
+        assert keys(mongo, "b") == ["a", "b"]
         assert keys(other) == []
     assert "already in use" not in (tmp_path / "data" / "mongod.log").read_text()
 
@@ -187,7 +190,7 @@ def test_a_start_after_kill_9_of_the_server_waits(tmp_path: Path, server: Server
 def test_mongod_ends_with_its_server(tmp_path: Path, server: Server, number: int) -> None:
     process, mongod = server
     process.send_signal(number)
-    assert ends(mongod)
+    assert eventually(lambda: not running(mongod))
     assert ended_cleanly(tmp_path)
 
 
@@ -229,7 +232,7 @@ def test_kill_9_of_the_supervisor_stops_mongod_which_holds_the_folder(tmp_path: 
             EmbeddedMongo(tmp_path, busy_timeout=0.2).start()
     finally:
         os.kill(mongod, signal.SIGCONT)
-    assert ends(mongod)
+    assert eventually(lambda: not running(mongod))
     assert ended_cleanly(tmp_path)
     mongo.stop()
 
@@ -237,9 +240,7 @@ def test_kill_9_of_the_supervisor_stops_mongod_which_holds_the_folder(tmp_path: 
 def test_the_log_is_bounded_while_mongod_runs(tmp_path: Path) -> None:
     log, old = tmp_path / "mongod.log", tmp_path / "mongod.log.1"
     with EmbeddedMongo(tmp_path, log_limit=20_000) as mongo:
-        deadline = time.monotonic() + 5
-        while not old.exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        assert eventually(old.exists)
         assert keys(mongo) == []
     assert old.stat().st_size > 20_000
     assert "mongod shutdown complete" in log.read_text()
@@ -261,8 +262,9 @@ def test_the_log_of_a_real_mongod_that_cannot_start_is_quoted(tmp_path: Path) ->
 
 
 def test_a_mongod_that_never_answers_is_ended_by_force_if_it_must(tmp_path: Path) -> None:
-    script = f"trap '' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 0.1; done"
-    path = fake_mongod(tmp_path, script)
+    path = fake_mongod(
+        tmp_path, f"trap '' TERM; echo $$ >{tmp_path}/pid; while :; do sleep .1; done"
+    )
     mongo = EmbeddedMongo(tmp_path / "data", path_env=path, start_timeout=1, stop_timeout=0.3)
     with pytest.raises(EmbeddedMongoError, match="did not become ready in time"):
         mongo.start()

@@ -49,8 +49,9 @@ def _poll(ready: Callable[[], bool], check_alive: Callable[[], None], deadline: 
 
 
 def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
-        return True
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1) as probe:
+        # Where nobody listens, the system may choose this very port for our end: a call to oneself.
+        return bool(probe.getsockname() != probe.getpeername())
     return False
 
 
