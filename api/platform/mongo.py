@@ -24,7 +24,9 @@ class Mongo:
             message = f"MONGODB_URI is not a MongoDB address: {bad}"
             raise PlayParkError(ErrorCode.VALIDATION, message) from None
         # What the address says about time-outs wins; how writes are acknowledged is ours.
-        patience: dict[str, Any] = {name: ms for name, ms in TIMEOUTS.items() if name.lower() not in told}
+        patience: dict[str, Any] = {
+            name: ms for name, ms in TIMEOUTS.items() if name.lower() not in told
+        }
         self.client: Any = AsyncIOMotorClient(
             uri,
             w="majority",

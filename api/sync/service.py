@@ -14,6 +14,7 @@ from api.sales.service import Selling
 from api.shifts import service as shifts
 from api.tickets.service import Redeeming
 from playpark.contracts.sync import BatchIn, BatchOut, OpIn, OpKind, OpResult, OpStatus
+from playpark.contracts.tickets import RedemptionResult, RedemptionView
 from playpark.errors import ErrorCode, PlayParkError
 
 RETRY_LATER = {ErrorCode.UNAVAILABLE, ErrorCode.RATE_LIMITED}
@@ -89,12 +90,21 @@ class SyncService:
                 flags=(*flags, *clock_flags),
             )
             outcome = await perform(self.platform, acting, operation, kind)
+            await self._settle(acting, op, outcome.answer)
         except PlayParkError as refusal:
             return _refused(op, refusal)
         status = OpStatus.DUPLICATE if outcome.replayed else OpStatus.APPLIED
         return OpResult(
             op_id=op.op_id, status=status, result=outcome.answer.model_dump(mode="json")
         )
+
+    async def _settle(self, scope: Scope, op: OpIn, answer: BaseModel) -> None:
+        """What physically happened may speak against what was answered (R14, R50)."""
+        if not isinstance(answer, RedemptionView) or op.local is None:
+            return
+        refused_there = op.local.result is RedemptionResult.FAIL
+        if refused_there and answer.result is RedemptionResult.PASS and answer.redemption_id:
+            await Redeeming(self.platform).not_admitted(scope, answer.redemption_id)
 
     async def _acting(self, scope: Scope, op: OpIn) -> tuple[Scope, tuple[str, ...]]:
         """The scope of who acted, not of who syncs (R35). Someone unknown is a flag on what is

@@ -101,4 +101,8 @@ class Redemption(Model):
     package_name_th: str | None
     used_at: StoredTime | None
     """The ticket's last PASS before this showing: what the guest is told."""
+    started_clock: bool = False
+    """This PASS started a timepass: an annulment takes the start back."""
+    annulled_at: StoredTime | None = None
+    annulled_because: str | None = None
     flags: list[str] = []

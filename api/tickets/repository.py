@@ -6,7 +6,7 @@ from api.platform.documents import scoped_id
 from api.platform.repository import Repository
 from api.tickets.models import Redemption, Ticket
 from playpark.contracts.catalog import PackageKind
-from playpark.contracts.tickets import TicketStatus
+from playpark.contracts.tickets import Direction, RedemptionResult, TicketStatus
 from playpark.redemption import Scan
 
 COUNTED = (PackageKind.SINGLE, PackageKind.MULTI)
@@ -32,9 +32,33 @@ class TicketRepository(Repository[Ticket]):
         )
         return self._parse(found)
 
+    async def give_back(self, row: Redemption) -> None:
+        """Undo what the PASS `row` took: its quota and, where it started it, the clock (R50)."""
+        restored = {"ends_at": None} if row.started_clock else {}
+        # The last PASS is put back only where no other has come since.
+        await self.update_one(
+            {"$inc": {"used": -row.spend}, "$set": restored},
+            _id=self.key(str(row.ticket_id)),
+        )
+        await self.update_one(
+            {"$set": {"last_pass_at": row.used_at}},
+            _id=self.key(str(row.ticket_id)),
+            last_pass_at=row.occurred_at,
+        )
+
 
 class RedemptionRepository(Repository[Redemption]):
     model = Redemption
+
+    async def annul(self, redemption_id: str, because: str) -> Redemption | None:
+        """Mark a PASS entry as annulled; None where it is none, or was annulled before."""
+        return await self.change(
+            {"$set": {"annulled_at": self.work.now, "annulled_because": because}},
+            _id=redemption_id,
+            result=RedemptionResult.PASS.value,
+            direction=Direction.ENTRY.value,
+            annulled_at=None,
+        )
 
 
 def _admits(scan: Scan) -> dict[str, Any]:

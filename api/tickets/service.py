@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from api.audit import service as audit
 from api.catalog import service as catalog
 from api.events import service as events
-from api.platform.operations import Kind, Operation, OpRecord, clamp
+from api.platform.operations import Kind, Operation, OpRecord, chain_key, clamp
 from api.platform.scope import Scope
 from api.platform.services import Platform, TicketKeys
 from api.platform.uow import Work
@@ -33,6 +34,7 @@ from playpark.redemption import Decision, Scan, decide, refuse
 from playpark.tokens import TicketToken, mint_pp1, parse_pp1, token_hash, verify_pp1
 
 TRAINING_PREFIX = "PPT."
+NOT_ADMITTED = "not_admitted"
 
 
 # --- issuing ----------------------------------------------------------------------------
@@ -171,6 +173,22 @@ class Redeeming:
             raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such redemption.")
         return _answer(row, scope)
 
+    async def not_admitted(self, scope: Scope, redemption_id: str) -> None:
+        """Annul a PASS whose answer came too late to let the guest in (R50). Both rows stay, the
+        quota and the clock come back; once."""
+
+        async def annul(work: Work) -> None:
+            area = (scope.tenant_id, scope.store_id)
+            row = await RedemptionRepository(work, *area).annul(redemption_id, NOT_ADMITTED)
+            if row is None:
+                return
+            await TicketRepository(work, *area).give_back(row)
+            facts = {"ticket_id": row.ticket_id, "because": NOT_ADMITTED}
+            await audit.append(work, scope, "redemption.annulled", redemption_id, facts)
+
+        async with self.platform.uow.one_at_a_time(chain_key(scope)):
+            await self.platform.uow.run(annul)
+
     async def simulate(self, scope: Scope, body: RedeemIn) -> RedemptionView:
         """The answer that a redemption would get now; writes nothing (R52)."""
         work = self.platform.uow.reading()
@@ -280,6 +298,7 @@ def _row(
         package_name=ticket.package_name if ticket else None,
         package_name_th=ticket.package_name_th if ticket else None,
         used_at=ticket.last_pass_at if ticket else None,
+        started_clock=bool(ticket and decision.ends_at and ticket.ends_at is None),
         flags=list(op.flags),
     )
 

@@ -203,3 +203,24 @@ async def test_parallel_sales_of_one_till_keep_one_audit_chain(
     assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
     assert all(a["hash"] == b["prev_hash"] for a, b in pairwise(rows))
     assert len([row for row in rows if row["event_type"] == "sale.created"]) == 12
+
+
+async def test_R50_a_pass_that_let_nobody_in_is_given_back_once(
+    till: Outsider, gate: Outsider
+) -> None:
+    token = (await till.sell(("2-hour pass", 1)))["tickets"][0]["qr_token"]
+    shown = op("redemption", {"qr_token": token}, 1, committed=False)
+    (passed,) = await sync(gate, shown)
+    assert passed["result"]["result"] == "pass"
+    refused_there = shown | {"local": {"result": "fail", "reason": "answer_too_late"}}
+    for _ in range(2):
+        (replayed,) = await sync(gate, refused_there)
+        assert (replayed["status"], replayed["result"]) == ("duplicate", passed["result"])
+    (again,) = await sync(gate, op("redemption", {"qr_token": token}, 2, committed=False))
+    assert (again["result"]["result"], again["result"]["remaining"]) == ("pass", 120)
+    single = (await till.sell(("Adult day pass", 1)))["tickets"][0]
+    first = op("redemption", {"qr_token": single["qr_token"]}, 3, committed=False)
+    (late,) = await sync(gate, first | {"local": {"result": "fail"}})
+    assert late["result"]["result"] == "pass"
+    ticket = await till.data("GET", f"/v1/tickets/{single['ticket_id']}")
+    assert ticket["used"] == 0
