@@ -67,8 +67,8 @@ async def register(platform: Platform, body: DeviceRegisterIn) -> DeviceRegister
 
 async def _create(work: Work, key: SiteKey, body: DeviceRegisterIn, token: str) -> Device:
     area = (key.tenant_id, key.store_id)
-    store = await StoreRepository(work, *area).find_one(_id=key.store_id)
-    number = await StoreRepository(work, *area).next_device_number()
+    store = await StoreRepository(work, *area).find_one(_id=key.store_id, active=True)
+    number = await TenantRepository(work, *area).next_device_number()
     tenant = await TenantRepository(work, *area).find_one(_id=key.tenant_id)
     if number is None or store is None or tenant is None:
         raise PlayParkError(ErrorCode.UNAUTHENTICATED, "This store is closed: ask a supervisor.")

@@ -6,6 +6,9 @@ from playpark.contracts.tenancy import DeviceStatus, DeviceType
 
 
 class Tenant(Model):
+    """`device_numbers` counts the devices ever paired: their codes and numbers (R24, R29).
+    `short_codes` counts the codes that the server itself has handed out."""
+
     model_config = ODMConfigDict(collection="tenants")
 
     id: str = Field(primary_field=True)
@@ -17,10 +20,12 @@ class Tenant(Model):
     tz: str
     currency: str = "THB"
     status: str = "active"
+    device_numbers: int = 0
+    short_codes: int = 0
 
 
 class Store(Model):
-    """`device_numbers` counts the devices ever paired: their codes and numbers (R24, R29)."""
+    """A place with its own catalogue and books."""
 
     model_config = ODMConfigDict(collection="stores")
 
@@ -35,7 +40,6 @@ class Store(Model):
     receipt_footer: list[str] = []
     tax_registration: str | None = None
     paper_width_mm: int = 80
-    device_numbers: int = 0
     catalog_version: int = 0
     active: bool = True
 

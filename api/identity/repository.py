@@ -24,14 +24,19 @@ FIRST_LOCK, MAX_DOUBLINGS = timedelta(seconds=30), 6
 class TenantRepository(Repository[Tenant]):
     model = Tenant
 
+    async def next_device_number(self) -> int | None:
+        """The number of a device that is being paired, unique in the tenant (R24)."""
+        tenant = await self.change({"$inc": {"device_numbers": 1}}, _id=self.tenant_id)
+        return tenant.device_numbers if tenant else None
+
+    async def reserve_short_codes(self, count: int) -> int:
+        """The first of `count` fresh numbers for codes that the server makes."""
+        tenant = await self.change({"$inc": {"short_codes": count}}, _id=self.tenant_id)
+        return tenant.short_codes - count if tenant else 0
+
 
 class StoreRepository(Repository[Store]):
     model = Store
-
-    async def next_device_number(self) -> int | None:
-        """The number of a device that is being paired; None where the store is closed."""
-        store = await self.change({"$inc": {"device_numbers": 1}}, _id=self.store_id, active=True)
-        return store.device_numbers if store else None
 
 
 class SiteKeyRepository(Repository[SiteKey]):

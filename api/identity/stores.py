@@ -1,8 +1,11 @@
-"""What other domains change in a store."""
+"""What other domains need of a store and its tenant."""
 
-from api.identity.repository import AuthorityRepository, StoreRepository
+from api.identity.repository import AuthorityRepository, StoreRepository, TenantRepository
+from api.platform.services import Platform
 from api.platform.uow import Work
 from playpark.errors import ErrorCode, PlayParkError
+
+CODE_BLOCK = 100
 
 
 async def next_catalog_version(work: Work, tenant_id: str, store_id: str) -> int:
@@ -18,3 +21,20 @@ async def next_catalog_version(work: Work, tenant_id: str, store_id: str) -> int
     sessions = AuthorityRepository(work, tenant_id, store_id)
     await sessions.update_many({"$set": {"catalog_version": store.catalog_version}})
     return store.catalog_version
+
+
+async def server_code_numbers(platform: Platform, tenant_id: str, count: int) -> list[int]:
+    """`count` numbers of the server's own short codes, device number 0 (R24).
+
+    Taken in blocks and outside any transaction: a number that is lost harms nobody, a counter
+    inside the sale would make every sale of the tenant wait for the other.
+    """
+    async with platform.uow.one_at_a_time(f"short-codes:{tenant_id}"):
+        spare = platform.code_numbers.setdefault(tenant_id, [])
+        if len(spare) < count:
+            block = max(count, CODE_BLOCK)
+            tenants = TenantRepository(platform.uow.reading(), tenant_id, None)
+            first = await tenants.reserve_short_codes(block)
+            spare += range(first, first + block)
+        taken, spare[:] = spare[:count], spare[count:]
+    return taken

@@ -34,7 +34,7 @@ IdempotencyKey = Annotated[
 _HTTP_CODES = {
     400: (ErrorCode.VALIDATION, "The request cannot be read: send JSON as the contract has it."),
     404: (ErrorCode.NOT_FOUND, "There is nothing at this address: see /docs for the routes."),
-    405: (ErrorCode.METHOD_NOT_ALLOWED, "This address does not take this method: see /docs."),
+    405: (ErrorCode.NOT_FOUND, "This address does not take this method: see /docs."),
     413: (ErrorCode.BODY_TOO_LARGE, "The body is too large: send it in parts."),
 }
 

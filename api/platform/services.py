@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -33,6 +33,8 @@ class Platform:
     uow: UnitOfWork
     jwt: Jwt
     pins: PinHasher
+    code_numbers: dict[str, list[int]] = field(default_factory=dict)
+    """By tenant: numbers for short codes that this process has taken and not used yet."""
 
     @classmethod
     def build(cls, settings: Settings, mongo: Mongo, clock: Clock) -> "Platform":

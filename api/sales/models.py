@@ -92,7 +92,7 @@ class LedgerEntry(Model):
 
 
 class Counter(Model):
-    """A rising number: the `W` receipts of a device, the server's short codes. `id` is compound."""
+    """The number of the last `W` receipt of a device. `id` is compound."""
 
     model_config = ODMConfigDict(collection="counters")
 

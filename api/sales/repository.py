@@ -37,11 +37,11 @@ class LedgerRepository(Repository[LedgerEntry]):
 class CounterRepository(Repository[Counter]):
     model = Counter
 
-    async def advance(self, name: str, by: int = 1) -> int:
-        """The first of `by` fresh numbers, counted from 1."""
+    async def advance(self, name: str) -> int:
+        """The next number, counted from 1."""
         counter = await self.change(
-            {"$inc": {"value": by}},
+            {"$inc": {"value": 1}},
             upsert=True,
             _id=scoped_id(self.tenant_id, str(self.store_id), name),
         )
-        return counter.value - by + 1 if counter else 1
+        return counter.value if counter else 1

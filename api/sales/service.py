@@ -6,6 +6,7 @@ from datetime import date
 from api.audit import service as audit
 from api.catalog import service as catalog
 from api.events import service as events
+from api.identity import stores
 from api.platform.operations import CLOCK_CLAMPED, Kind, Operation, OpRecord
 from api.platform.scope import Scope
 from api.platform.services import Platform
@@ -103,21 +104,15 @@ class Selling:
     ) -> list[tickets.TicketSpec]:
         snapshot = await catalog.snapshot(work, scope, booking.priced.catalog_version)
         needed = sum(issuing.tickets_per_line(op.body, snapshot))
-        numbers = iter(range(0))
+        numbers: list[int] = []
         if op.body.short_codes is None:
-            # Outside the transaction: a number that is lost harms nobody, a store-wide
-            # counter inside it would make every sale wait for the other.
-            counters = CounterRepository(
-                self.platform.uow.reading(), scope.tenant_id, scope.store_id
-            )
-            first = await counters.advance("short_codes", needed)
-            numbers = iter(range(first, first + needed))
+            numbers = await stores.server_code_numbers(self.platform, scope.tenant_id, needed)
         key = self.platform.short_code_key(scope.tenant_id)
         return issuing.specs(
             op.body,
             booking.priced,
             snapshot,
-            short_code=lambda: short_code(key, 0, next(numbers)),
+            short_code=lambda: short_code(key, 0, numbers.pop()),
             day=day,
             zone=scope.zone,
         )

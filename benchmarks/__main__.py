@@ -1,0 +1,24 @@
+"""Run all benchmarks on an own MongoDB and print one table."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from api.platform.embedded import EmbeddedMongo
+from benchmarks import pricing, server
+
+
+def main() -> None:
+    table = Table("Benchmark", "Result", title="One run on this machine", title_justify="left")
+    for name, result in pricing.run():
+        table.add_row(name, result)
+    with tempfile.TemporaryDirectory() as folder, EmbeddedMongo(Path(folder)) as mongo:
+        for name, result in asyncio.run(server.run(mongo.uri)):
+            table.add_row(name, result)
+    Console().print(table)
+
+
+main()
