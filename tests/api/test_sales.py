@@ -1,0 +1,201 @@
+"""What a sale refuses, what it freezes, and how ticket keys rotate (R6, R12, R21, R23, R29)."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from pydantic import SecretStr
+
+from api.app import create_app, prepare
+from api.demo_park import demo_id
+from api.platform.mongo import Mongo
+from api.platform.services import Platform
+from api.platform.settings import Settings
+from playpark.ids import new_ulid
+from playpark.tokens import mint_pp1
+from tests.api.conftest import Outsider
+
+
+async def adult(till: Outsider, qty: int = 1, **more: Any) -> dict[str, Any]:
+    package = (await till.packages())["Adult day pass"]
+    return {
+        "lines": [{"package_id": package["package_id"], "qty": qty}],
+        "payments": [{"method": "cash", "amount": 19_900 * qty}],
+        **more,
+    }
+
+
+async def refusal(till: Outsider, body: dict[str, Any]) -> tuple[int, str]:
+    response = await till.call("POST", "/v1/sales", body, key=new_ulid())
+    return response.status_code, response.json()["error"]["code"]
+
+
+@pytest.mark.parametrize(
+    ("payments", "expected"),
+    [
+        ([{"method": "cash", "amount": 19_800}], (422, "E_INSUFFICIENT_TENDER")),
+        ([{"method": "cash", "amount": 20_000}], (422, "E_VALIDATION")),
+        (
+            [{"method": "cash", "amount": 19_900, "tendered": 19_899}],
+            (422, "E_INSUFFICIENT_TENDER"),
+        ),
+        ([{"method": "card", "amount": 19_900, "tendered": 19_900}], (422, "E_VALIDATION")),
+        ([{"method": "gold", "amount": 19_900}], (422, "E_VALIDATION")),
+        ([{"method": "cash", "amount": 19_900.0}], (422, "E_VALIDATION")),
+        ([{"method": "cash", "amount": -19_900}], (422, "E_VALIDATION")),
+        ([], (422, "E_VALIDATION")),
+    ],
+)
+async def test_payments_that_do_not_settle_are_refused_and_nothing_is_sold(
+    till: Outsider, payments: list[dict[str, Any]], expected: tuple[int, str]
+) -> None:
+    body = await adult(till) | {"payments": payments}
+    assert await refusal(till, body) == expected
+    closed = await till.data("POST", "/v1/shifts/close", {"cash_counted": 0}, key=new_ulid())
+    assert closed["z"]["sales"]["count"] == 0
+
+
+async def test_a_split_payment_is_one_sale_with_several_payments(till: Outsider) -> None:
+    payments = [
+        {"method": "cash", "amount": 9_900, "tendered": 10_000},
+        {"method": "card", "amount": 10_000, "reference": "A-1"},
+    ]
+    sold = await till.data(
+        "POST", "/v1/sales", await adult(till) | {"payments": payments}, key=new_ulid()
+    )
+    sale = sold["sale"]
+    assert (sale["payment_method"], sale["change"]) == ("split", 100)
+    assert [payment["amount"] for payment in sale["payments"]] == [9_900, 10_000]
+    closed = await till.data("POST", "/v1/shifts/close", {"cash_counted": 0}, key=new_ulid())
+    assert closed["cash_expected"] == 109_900
+    assert closed["z"]["sales"]["by_method"] == {"cash": 9_900, "card": 10_000}
+
+
+async def test_R12_another_expected_total_is_a_changed_price_with_its_trace(till: Outsider) -> None:
+    body = await adult(till, expected_total=18_000)
+    response = await till.call("POST", "/v1/sales", body, key=new_ulid())
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (409, "E_PRICE_CHANGED")
+    assert error["details"]["grand_total"] == 19_900
+    assert [entry["stage"] for entry in error["details"]["trace"]] == ["base", "vat"]
+
+
+async def test_a_package_that_is_not_on_sale_is_never_shown_and_cannot_be_sold(
+    till: Outsider,
+) -> None:
+    assert "Summer 2020 special" not in await till.packages()
+    body = await adult(till)
+    body["lines"][0]["package_id"] = demo_id("package", "summer-2020")
+    assert await refusal(till, body) == (409, "E_INACTIVE_PACKAGE")
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        {"ticket_ids": [["A"]]},
+        {"ticket_ids": [[]]},
+        {"ticket_ids": [["01HZZZZZZZZZZZZZZZZZZZZZZZ"] * 2]},
+        {"short_codes": [["ABCDEFGH"]]},
+        {"receipt_no": "99-S000001"},
+        {"receipt_no": "nonsense"},
+    ],
+)
+async def test_R23_ids_that_do_not_fit_the_sale_are_refused(
+    till: Outsider, ids: dict[str, Any]
+) -> None:
+    assert await refusal(till, await adult(till, qty=2, **ids)) == (422, "E_VALIDATION")
+
+
+async def test_R29_the_servers_receipt_numbers_have_no_gap(till: Outsider) -> None:
+    code = till.device["device_code"]
+    first = await till.sell(("Carousel ride", 1))
+    await refusal(till, await adult(till) | {"payments": [{"method": "cash", "amount": 1}]})
+    second = await till.sell(("Carousel ride", 1))
+    numbers = [sold["sale"]["receipt_no"] for sold in (first, second)]
+    assert numbers == [f"{code}-W000001", f"{code}-W000002"]
+
+
+async def test_R56_a_sale_makes_at_most_500_tickets(till: Outsider) -> None:
+    family = (await till.packages())["Family bundle"]
+    body = {
+        "lines": [{"package_id": family["package_id"], "qty": 126}],
+        "payments": [{"method": "cash", "amount": family["price"] * 126}],
+    }
+    assert await refusal(till, body) == (422, "E_VALIDATION")
+
+
+async def test_a_sale_reads_back_as_it_was_answered_without_tokens_elsewhere(
+    till: Outsider, outside: Outsider
+) -> None:
+    sold = await till.sell(("Adult day pass", 2))
+    read = await till.data("GET", f"/v1/sales/{sold['sale']['sale_id']}")
+    assert read == sold
+    other = await outside.pair("POS")
+    await other.staff()
+    theirs = await other.data("GET", f"/v1/sales/{sold['sale']['sale_id']}")
+    assert [ticket["qr_token"] for ticket in theirs["tickets"]] == [None, None]
+
+
+async def test_R44_another_devices_id_in_a_redemption_is_refused(gate: Outsider) -> None:
+    body = {"qr_token": "x", "device_id": new_ulid()}
+    response = await gate.call("POST", "/v1/tickets/redeem", body)
+    assert response.json()["error"]["code"] == "E_VALIDATION"
+    own = {"qr_token": "x", "device_id": gate.device["device_id"]}
+    assert (await gate.call("POST", "/v1/tickets/redeem", own)).status_code == 200
+
+
+# --- key rotation -----------------------------------------------------------------------
+
+
+@pytest.fixture
+async def mongo(mongo_uri: str, database: str) -> AsyncIterator[Mongo]:
+    connection = Mongo(mongo_uri, f"{database}_keys")
+    yield connection
+    await connection.client.drop_database(f"{database}_keys")
+    connection.close()
+
+
+def with_keys(*versions: int) -> Settings:
+    return Settings(hmac_keys={version: SecretStr(f"{version}" * 40) for version in versions})
+
+
+async def outsider_of(platform: Platform) -> Outsider:
+    transport = httpx.ASGITransport(app=create_app(platform))
+    return Outsider(httpx.AsyncClient(transport=transport, base_url="http://test"))
+
+
+async def test_R21_rotation_signs_anew_and_keeps_old_tickets_valid(mongo: Mongo) -> None:
+    old = await prepare(with_keys(1), mongo, demo=True)
+    till = await (await outsider_of(old)).pair("POS")
+    await till.staff()
+    await till.open_shift()
+    key = new_ulid()
+    before = await till.sell(("Adult day pass", 1), key=key)
+    token = before["tickets"][0]["qr_token"]
+    assert token.startswith("PP1.01.")
+
+    new = await prepare(with_keys(1, 2), mongo)
+    later = await outsider_of(new)
+    later.token, later.device = till.token, till.device
+    assert await later.sell(("Adult day pass", 1), key=key) == before
+    fresh = (await later.sell(("Adult day pass", 1)))["tickets"][0]
+    assert fresh["qr_token"].startswith("PP1.02.")
+    # The same ticket under the other, equally valid key: the ticket remembers its kid.
+    tenant_id = _tenant(till.token)
+    keys = new.ticket_keys(tenant_id)
+    wrong_kid = mint_pp1(keys.by_kid, "01", tenant_id, fresh["ticket_id"])
+    refused = await later.data("POST", "/v1/tickets/redeem", {"qr_token": wrong_kid})
+    assert (refused["result"], refused["reason"]) == ("fail", "invalid_sig")
+    for text in (token, fresh["qr_token"]):
+        assert (await later.data("POST", "/v1/tickets/redeem", {"qr_token": text}))[
+            "result"
+        ] == "pass"
+    await till.http.aclose()
+    await later.http.aclose()
+
+
+def _tenant(token: str) -> str:
+    claims = jwt.decode(token, options={"verify_signature": False})
+    return str(claims["tenant_id"])
