@@ -128,6 +128,12 @@ async def test_R12_a_committed_sale_is_booked_as_rung_and_the_variance_flagged(
     assert refused["status"] == "rejected"
     sale = booked["result"]["sale"]
     assert (sale["grand_total"], sale["flags"]) == (3500, ["price_variance", "not_permitted"])
+    broken = body | {"rung": body["rung"] | {"tax_total": 228}}
+    (reviewed,) = await sync(till, op("sale", broken, 3))
+    assert "needs_review" in reviewed["result"]["sale"]["flags"]
+    misshapen = body | {"rung": body["rung"] | {"lines": body["rung"]["lines"] * 2}}
+    (malformed,) = await sync(till, op("sale", misshapen, 4))
+    assert (malformed["status"], malformed["code"]) == ("rejected", "E_VALIDATION")
     direct = await till.call("POST", "/v1/sales", body, key=new_ulid())
     assert direct.json()["error"]["code"] == "E_PRICE_CHANGED"
     assert direct.json()["error"]["details"]["grand_total"] == 4000
