@@ -70,6 +70,11 @@ async def test_a_refresh_token_works_once(outside: Outsider) -> None:
     assert renewed["employee"]["name"] == "Nok"
     again = await outside.call("POST", "/v1/auth/refresh", body)
     assert again.status_code == 401
+    fresh = {"refresh_token": renewed["refresh_token"]}
+    race = await asyncio.gather(
+        *(outside.call("POST", "/v1/auth/refresh", fresh) for _ in range(8))
+    )
+    assert sorted(answer.status_code for answer in race) == [200] + [401] * 7
 
 
 async def test_a_logged_out_token_is_dead_at_once(till: Outsider) -> None:
