@@ -237,6 +237,8 @@ async def test_R45_the_chain_names_the_first_broken_row(
         assert third is not None
         rows.update_one({"_id": third["_id"]}, {"$set": {"payload.cash_open": 1}})
         assert await broken() == 3
+        rows.replace_one({"_id": third["_id"]}, third | {"prev_hash": "0" * 64})
+        assert await broken() == 3
         rows.replace_one({"_id": third["_id"]}, third)
         rows.delete_one({"_id": third["_id"]})
         assert await broken() == 3
