@@ -21,7 +21,7 @@ from api.identity.models import (
 from api.platform.authority import DeviceAuthority
 from api.platform.docs import install_docs
 from api.platform.health import Measure, Metrics, health_routes, time_route
-from api.platform.http import install_error_handlers, router
+from api.platform.http import install_error_handlers, public_router
 from api.platform.middleware import BodyLimit, RequestContext
 from api.platform.mongo import Mongo
 from api.platform.openapi import describe
@@ -78,12 +78,13 @@ def create_app(platform: Platform) -> FastAPI:
         title="PlayPark API",
         version=__version__,
         docs_url=None,
+        redirect_slashes=False,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs_enabled else None,
     )
     app.state.platform = platform
     versioned = APIRouter()
-    for part in (time_route(router), *ROUTERS):
+    for part in (time_route(public_router("health")), *ROUTERS):
         versioned.include_router(part)
     metrics = Metrics()
     app.include_router(health_routes(metrics))

@@ -12,6 +12,7 @@ import uvicorn
 
 from api.app import create_app, prepare
 from api.platform.embedded import EmbeddedMongo, EmbeddedMongoError
+from api.platform.http_protocol import BoundedHttpProtocol
 from api.platform.logs import configure_logging
 from api.platform.mongo import Mongo
 from api.platform.settings import Settings, load_settings
@@ -82,7 +83,7 @@ def serve(settings: Settings, uri: str, listener: socket.socket, *, demo: bool) 
             access_log=False,
             server_header=False,
             timeout_keep_alive=30,
-            h11_max_incomplete_event_size=64 * 1024,
+            http=BoundedHttpProtocol,
         )
         server = uvicorn.Server(config)
         address, port = listener.getsockname()[:2]

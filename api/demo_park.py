@@ -1,6 +1,7 @@
 """The demo park of config/park.demo.toml, loaded where it is missing; refused in production."""
 
 import hashlib
+import secrets
 import tomllib
 from typing import Any
 
@@ -61,6 +62,7 @@ async def _load_tenant(
         name=park["name"],
         legal_name=park["legal_name"],
         tz=park["tz"],
+        short_code_key=secrets.token_hex(32),
     )
     store = Store(
         id=store_id,

@@ -22,7 +22,7 @@ def loads_strict(raw: bytes) -> Any:
     """
     try:
         return json.loads(
-            raw,
+            raw.decode("utf-8"),
             object_pairs_hook=_no_duplicates,
             parse_constant=_refuse_number,
             parse_float=_refuse_number,

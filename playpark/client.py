@@ -5,6 +5,7 @@ that does not answer is E_UNAVAILABLE with a sentence that says what to check.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -19,7 +20,7 @@ from playpark.contracts.auth import (
     LoggedOut,
     RefreshIn,
 )
-from playpark.contracts.base import Envelope, Page
+from playpark.contracts.base import Envelope, Page, ServerTime
 from playpark.contracts.catalog import CatalogSnapshot, PackageView
 from playpark.contracts.employees import EmployeeLoginIn, EmployeeSession, EmployeeView
 from playpark.contracts.pricing import PreviewIn, PricedCart
@@ -104,6 +105,10 @@ class ApiClient:
 
     async def me(self) -> EmployeeView:
         return await self._call("GET", "/employees/me", EmployeeView)
+
+    async def time(self) -> datetime:
+        """The server's time: the cheapest way to see that it is there."""
+        return (await self._call("GET", "/time", ServerTime)).now
 
     # --- catalogue and prices -----------------------------------------------------------
 

@@ -4,11 +4,12 @@ The clock is passed in, so that no rule and no test reads the machine's time by 
 """
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
+D = TypeVar("D", bound=date)
 DEFAULT_ZONE = "Asia/Bangkok"
 BUSINESS_DAY_CUTOFF = time(4, 0)
 
@@ -52,23 +53,35 @@ def _rfc3339(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _no_number(value: Any) -> Any:
-    """Pydantic would read a number as a Unix time; the contract has RFC 3339 only."""
-    if isinstance(value, int | float):
-        msg = "a time is text, such as 2026-11-21T15:42:00+07:00"
-        raise ValueError(msg)  # noqa: TRY004 - pydantic reports a ValueError, not a TypeError
-    return value
+FIRST_YEAR, LAST_YEAR = 1970, 2200
+
+
+def _only_dates(value: Any) -> Any:
+    """Pydantic would read numbers as Unix time; the contract has RFC 3339 only."""
+    if isinstance(value, date) or (isinstance(value, str) and value[4:5] == "-"):
+        return value
+    msg = "a time is text, such as 2026-11-21T15:42:00+07:00"
+    raise ValueError(msg)
+
+
+def _sane(value: D) -> D:
+    """Years at the ends of the calendar overflow when zones are reckoned."""
+    if FIRST_YEAR <= value.year <= LAST_YEAR:
+        return value
+    msg = f"the year must lie between {FIRST_YEAR} and {LAST_YEAR}"
+    raise ValueError(msg)
 
 
 UtcDatetime = Annotated[
     datetime,
-    BeforeValidator(_no_number),
+    BeforeValidator(_only_dates),
+    AfterValidator(_sane),
     AfterValidator(to_utc_ms),
     PlainSerializer(_rfc3339, return_type=str, when_used="json"),
 ]
 """An aware time of any offset in, UTC with milliseconds inside and out (RFC 3339)."""
 
-BusinessDate = Annotated[date, BeforeValidator(_no_number)]
+BusinessDate = Annotated[date, BeforeValidator(_only_dates), AfterValidator(_sane)]
 """A trading day, `2026-11-21`."""
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from playpark.contracts.catalog import PackageKind
-from playpark.contracts.tickets import FailReason
+from playpark.contracts.tickets import Direction, FailReason
 from playpark.money import format_satang
 from playpark.redemption import Decision
 
@@ -62,6 +62,7 @@ def guest_message(
     *,
     zone: ZoneInfo,
     used_at: datetime | None = None,
+    direction: Direction = Direction.ENTRY,
 ) -> tuple[str, str]:
     """(English, Thai). `used_at` is the ticket's last PASS, shown in park time."""
     if decision.reason is not None:
@@ -71,6 +72,8 @@ def guest_message(
             english.format(when=f" at {clock}" if clock else ""),
             thai.format(when=f"เมื่อ {clock} น." if clock else ""),
         )
+    if direction is Direction.EXIT:
+        return "Goodbye, see you again!", "ขอบคุณค่ะ แล้วพบกันใหม่"
     left = decision.remaining
     if left is None or kind is None or kind is PackageKind.SINGLE:
         return "Welcome!", "ยินดีต้อนรับ"

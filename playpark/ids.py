@@ -18,6 +18,8 @@ _SHORT_BITS = 35
 _MASK = (1 << _SHORT_BITS) - 1
 _COUNTER_BITS = 22
 MAX_DEVICE_NUMBER = (1 << (_SHORT_BITS - _COUNTER_BITS)) - 1
+LAST_PAIRED_NUMBER = MAX_DEVICE_NUMBER - 64
+"""Device numbers beyond it are the server's, besides 0: it sells for all outside clients."""
 
 UlidStr = Annotated[str, StringConstraints(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
 """A ULID in its canonical upper-case form."""
@@ -52,6 +54,13 @@ def short_code(key: bytes, device_number: int, counter: int) -> str:
     value = _permute(key, device_number << _COUNTER_BITS | counter)
     body = "".join(CROCKFORD[value >> shift & 31] for shift in range(30, -5, -5))
     return body + _check_character(body)
+
+
+def server_short_code(key: bytes, number: int) -> str:
+    """The `number`-th short code of the server itself: device 0, then the numbers above
+    LAST_PAIRED_NUMBER, 272 million in all. Raises ValueError beyond."""
+    block, counter = divmod(number, 1 << _COUNTER_BITS)
+    return short_code(key, LAST_PAIRED_NUMBER + block if block else 0, counter)
 
 
 def normalise_short_code(text: str) -> str | None:

@@ -11,11 +11,14 @@ from pydantic import Field
 MAX_INT = 2**53 - 1
 """Largest integer that every JSON reader keeps exact (R1)."""
 
-Satang = Annotated[int, Field(strict=True, ge=0, le=MAX_INT)]
-"""An amount of money that is not negative, in satang (100 satang = 1 baht)."""
+MAX_AMOUNT = 10**12
+"""Ten billion baht. One amount beyond it is a slip; sums of amounts still fit into int64."""
 
-SignedSatang = Annotated[int, Field(strict=True, ge=-MAX_INT, le=MAX_INT)]
-"""A difference of money in satang."""
+Satang = Annotated[int, Field(strict=True, ge=0, le=MAX_AMOUNT)]
+"""One amount of money that is not negative, in satang (100 satang = 1 baht)."""
+
+SatangSum = Annotated[int, Field(strict=True)]
+"""A sum or difference of amounts, satang. Not bounded: an answer must never fail on it."""
 
 BasisPoints = Annotated[int, Field(strict=True, ge=0, le=100_000)]
 """A rate in hundredths of a percent: 700 is 7 %."""

@@ -73,6 +73,9 @@ def decide(ticket: TicketState | None, scan: Scan) -> Decision:
         return refuse(FailReason.UNKNOWN_TICKET)
     if scan.direction is Direction.EXIT:
         return Decision(RedemptionResult.PASS, None, remaining(ticket, scan.at))
+    if ticket.kind is PackageKind.BUNDLE:
+        # A bundle is sold; what admits are the tickets of its components (R18).
+        return refuse(FailReason.UNKNOWN_TICKET)
     for reason in _objections(ticket, scan):
         return refuse(reason, remaining(ticket, scan.at))
     if ticket.kind is PackageKind.TIMEPASS:

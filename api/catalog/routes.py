@@ -6,7 +6,8 @@ from fastapi import Query, Response
 
 from api.catalog import service
 from api.platform.envelope import ok
-from api.platform.http import router
+from api.platform.http import Limit, private_router
+from api.platform.repository import MAX_PAGE
 from api.platform.scope import Scope
 from api.platform.services import App, Caller
 from playpark.contracts.base import Envelope, IdStr, Page
@@ -14,7 +15,7 @@ from playpark.contracts.catalog import CatalogSnapshot, PackageView, SalesChanne
 from playpark.contracts.pricing import PreviewIn, PricedCart
 from playpark.errors import ErrorCode, PlayParkError
 
-private = router("catalog")
+private = private_router("catalog")
 
 
 def own_store(scope: Scope, store_id: str | None) -> None:
@@ -29,7 +30,8 @@ async def packages(
     scope: Caller,
     store_id: IdStr | None = None,
     visible_on: SalesChannel | None = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 200,
+    limit: Limit = MAX_PAGE,
+    cursor: Annotated[int, Query(ge=0, le=100_000, description="next_cursor")] = 0,
 ) -> Envelope[Page[PackageView]]:
     """What is on sale now, in the order of the register's keys."""
     own_store(scope, store_id)
@@ -39,7 +41,9 @@ async def packages(
         for package in catalog.packages
         if visible_on is None or visible_on in package.visible_on
     ]
-    return ok(Page(items=items[:limit]))
+    end = cursor + limit
+    more = str(end) if end < len(items) else None
+    return ok(Page(items=items[cursor:end], next_cursor=more))
 
 
 @private.get("/catalog/snapshot")

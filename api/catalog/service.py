@@ -1,6 +1,7 @@
 """Publishing catalogue versions, reading them, pricing carts with them (R8–R13)."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 
 from api.catalog.models import Package, StoredSnapshot
@@ -15,11 +16,19 @@ from api.platform.documents import scoped_id
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from playpark.canonical import canonical_json
-from playpark.contracts.catalog import CatalogSnapshot, PackageView, TaxView, VatMode, ZoneView
+from playpark.contracts.catalog import (
+    CatalogSnapshot,
+    PackageKind,
+    PackageView,
+    TaxView,
+    VatMode,
+    ZoneView,
+)
 from playpark.contracts.pricing import Cart, PricedCart
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.pricing import price
 
+NO_LIMIT = 10_000
 _CACHE_SIZE = 64
 _snapshots: dict[str, CatalogSnapshot] = {}
 """Snapshots never change, so a process may keep them; the key names tenant, store, version."""
@@ -27,10 +36,11 @@ _snapshots: dict[str, CatalogSnapshot] = {}
 
 async def publish(work: Work, tenant_id: str, store_id: str) -> int:
     """Freeze the store's catalogue as the next version and tell its devices. Run it in the
-    transaction that changed the catalogue. Returns the version."""
-    packages = await PackageRepository(work, tenant_id, store_id).find(active=True)
-    zones = await ZoneRepository(work, tenant_id, store_id).find(active=True)
-    taxes = await TaxRepository(work, tenant_id, store_id).find()
+    transaction that changed the catalogue. Returns the version; raises E_VALIDATION."""
+    packages = await PackageRepository(work, tenant_id, store_id).find(limit=NO_LIMIT, active=True)
+    zones = await ZoneRepository(work, tenant_id, store_id).find(limit=NO_LIMIT, active=True)
+    taxes = await TaxRepository(work, tenant_id, store_id).find(limit=NO_LIMIT)
+    _check_bundles(packages)
     version = await stores.next_catalog_version(work, tenant_id, store_id)
     content = {
         "packages": [
@@ -66,6 +76,15 @@ async def publish(work: Work, tenant_id: str, store_id: str) -> int:
     return version
 
 
+def _check_bundles(packages: Sequence[Package]) -> None:
+    """A bundle is sold as its components, so all of them are on sale with it (R18)."""
+    tickets = {each.id for each in packages if each.kind is not PackageKind.BUNDLE}
+    for package in packages:
+        if not {part["package_id"] for part in package.components} <= tickets:
+            message = f"{package.name} has a component that is not on sale: take it off sale too."
+            raise PlayParkError(ErrorCode.VALIDATION, message)
+
+
 async def snapshot(work: Work, scope: Scope, version: int | None = None) -> CatalogSnapshot:
     """The store's catalogue, in its present or the given version. Raises E_NOT_FOUND."""
     version = scope.catalog_version if version is None else version
@@ -89,12 +108,32 @@ async def snapshot(work: Work, scope: Scope, version: int | None = None) -> Cata
     return found
 
 
-async def price_cart(
-    work: Work, scope: Scope, cart: Cart, *, at: datetime, version: int | None = None
-) -> PricedCart:
+async def snapshot_with(
+    work: Work, scope: Scope, version: int | None, package_ids: Sequence[str]
+) -> tuple[CatalogSnapshot, list[str]]:
+    """The catalogue that something was sold from, with what is no longer on sale added: for
+    money that is taken already. Returns it and the flags of what did not fit (R17)."""
+    flags: list[str] = []
+    try:
+        found = await snapshot(work, scope, version)
+    except PlayParkError:
+        flags.append("catalog_version_unknown")
+        found = await snapshot(work, scope)
+    missing = set(package_ids) - {package.package_id for package in found.packages}
+    if missing:
+        packages = PackageRepository(work, scope.tenant_id, scope.store_id)
+        stored = await packages.find(_id={"$in": sorted(missing)})
+        if stored:
+            flags.append("inactive_package")
+        more = [package_view(package) for package in stored]
+        found = found.model_copy(update={"packages": [*found.packages, *more]})
+    return found, flags
+
+
+async def price_cart(work: Work, scope: Scope, cart: Cart, *, at: datetime) -> PricedCart:
     """Price with the store's catalogue. Raises what `pricing.price` raises, and
     E_INACTIVE_PACKAGE for a package that exists but is not on sale (R13)."""
-    catalog = await snapshot(work, scope, version)
+    catalog = await snapshot(work, scope)
     try:
         return price(cart, catalog, at=at)
     except PlayParkError as refusal:

@@ -32,7 +32,7 @@ from playpark.contracts.tenancy import (
     StoreView,
 )
 from playpark.errors import ErrorCode, PlayParkError
-from playpark.ids import new_ulid
+from playpark.ids import LAST_PAIRED_NUMBER, new_ulid
 
 _CAPS = {
     DeviceType.POS: DeviceCaps(can_sell=True, can_redeem=True),
@@ -72,6 +72,9 @@ async def _create(work: Work, key: SiteKey, body: DeviceRegisterIn, token: str) 
     tenant = await TenantRepository(work, *area).find_one(_id=key.tenant_id)
     if number is None or store is None or tenant is None:
         raise PlayParkError(ErrorCode.UNAUTHENTICATED, "This store is closed: ask a supervisor.")
+    if number > LAST_PAIRED_NUMBER:
+        message = "This park has paired as many devices as there are numbers: call support."
+        raise PlayParkError(ErrorCode.CONFLICT, message)
     status = DeviceStatus.ACTIVE if key.auto_approve else DeviceStatus.PENDING
     device = Device(
         id=new_ulid(),
@@ -154,7 +157,7 @@ async def login(platform: Platform, body: DeviceLoginIn) -> DeviceSession:
             tax_registration=store.tax_registration,
             paper_width_mm=store.paper_width_mm,
         ),
-        short_code_key=platform.short_code_key(tenant.id).hex() if sells else None,
+        short_code_key=tenant.short_code_key if sells else None,
     )
 
 

@@ -40,8 +40,9 @@ async def login(platform: Platform, scope: Scope, body: EmployeeLoginIn) -> Empl
     subject = employee.id if employee else str(body.employee_id or body.email)
     attempts = PinAttemptsRepository(work, scope.tenant_id, scope.store_id)
     if not await attempts.reserve(_attempts_key(scope, subject)):
-        message = "Too many wrong PINs: wait a moment, or ask a supervisor to reset the PIN."
-        raise PlayParkError(ErrorCode.PIN_LOCKED, message, retry_after=30)
+        message = "Too many wrong PINs: wait, or ask a supervisor to reset the PIN."
+        wait = await attempts.locked_for(_attempts_key(scope, subject))
+        raise PlayParkError(ErrorCode.PIN_LOCKED, message, retry_after=wait)
     right = await platform.pins.verify(employee.pin_hash if employee else None, body.pin)
     actor = await _actor(work, scope, employee) if employee and right else None
     if employee is None or actor is None:
@@ -74,11 +75,10 @@ async def _actor(work: Work, scope: Scope, employee: Employee) -> Actor | None:
     )
 
 
-async def actor_by_id(work: Work, scope: Scope, employee_id: str) -> Actor | None:
-    """Who acted in a synced operation: someone logged in here, else read from the store (R35)."""
-    if employee_id in scope.colleagues:
-        return scope.colleagues[employee_id]
-    employee = await EmployeeRepository(work, scope.tenant_id, None).find_one(_id=employee_id)
+async def member(work: Work, scope: Scope, employee_id: str) -> Actor | None:
+    """An active employee of this store, whether logged in here or not; None for anyone else."""
+    employees = EmployeeRepository(work, scope.tenant_id, None)
+    employee = await employees.find_one(_id=employee_id, status="active")
     return await _actor(work, scope, employee) if employee else None
 
 
@@ -93,7 +93,9 @@ async def _open_session(
 ) -> EmployeeSession:
     """Write the employee's session and issue its tokens; `spent_jti` must be its refresh token."""
     jti = new_ulid()
+    # Logging in again goes on with the session; logging out ends it for good.
     entry = {
+        "sid": scope.sessions.get(actor.employee_id) or new_ulid(),
         "status": "active",
         "ver": ver,
         "name": actor.name,
@@ -116,8 +118,7 @@ async def _open_session(
         await audit.append(work, scope.acting_as(actor), event, actor.employee_id, {})
         return found
 
-    async with platform.uow.one_at_a_time(chain_key(scope)):
-        authority = await platform.uow.run(open_session)
+    authority = await platform.uow.run(open_session, queue=chain_key(scope))
     version = authority.version_for(actor.employee_id) or ""
     now = platform.clock.now()
 
@@ -181,16 +182,14 @@ async def logout(platform: Platform, scope: Scope) -> None:
         await sessions.update_one({"$unset": {field: ""}}, _id=scope.device.device_id)
         await audit.append(work, scope, "employee.logout", actor.employee_id, {})
 
-    async with platform.uow.one_at_a_time(chain_key(scope)):
-        await platform.uow.run(close)
+    await platform.uow.run(close, queue=chain_key(scope))
 
 
 async def _record(platform: Platform, scope: Scope, event: str, subject: str) -> None:
     async def append(work: Work) -> None:
-        await audit.append(work, scope, event, subject, {})
+        await audit.append(work, scope.acting_as(None), event, subject, {})
 
-    async with platform.uow.one_at_a_time(chain_key(scope)):
-        await platform.uow.run(append)
+    await platform.uow.run(append, queue=chain_key(scope))
 
 
 def view(actor: Actor) -> EmployeeView:

@@ -22,6 +22,8 @@ class Tenant(Model):
     status: str = "active"
     device_numbers: int = 0
     short_codes: int = 0
+    short_code_key: str
+    """Hex. Never rotates: codes must stay unique for ever (R24)."""
 
 
 class Store(Model):

@@ -29,10 +29,9 @@ class TenantRepository(Repository[Tenant]):
         tenant = await self.change({"$inc": {"device_numbers": 1}}, _id=self.tenant_id)
         return tenant.device_numbers if tenant else None
 
-    async def reserve_short_codes(self, count: int) -> int:
-        """The first of `count` fresh numbers for codes that the server makes."""
-        tenant = await self.change({"$inc": {"short_codes": count}}, _id=self.tenant_id)
-        return tenant.short_codes - count if tenant else 0
+    async def reserve_short_codes(self, count: int) -> Tenant | None:
+        """Count `count` codes of the server's own as taken; the tenant afterwards."""
+        return await self.change({"$inc": {"short_codes": count}}, _id=self.tenant_id)
 
 
 class StoreRepository(Repository[Store]):
@@ -104,6 +103,12 @@ class PinAttemptsRepository(Repository[PinAttempts]):
         except DuplicateKeyError:
             return False  # the entry exists and is locked
         return True
+
+    async def locked_for(self, key: str) -> float:
+        """Seconds until the lock opens."""
+        entry = await self.find_one(_id=key)
+        until = entry.locked_until if entry and entry.locked_until else self.work.now
+        return max(1.0, (until - self.work.now).total_seconds())
 
     async def forget(self, key: str) -> None:
         """The right PIN starts the count again."""

@@ -3,7 +3,7 @@
 from api.identity import devices, employees
 from api.identity.repository import DeviceRepository
 from api.platform.envelope import ok
-from api.platform.http import Cursor, Limit, router
+from api.platform.http import Cursor, Limit, private_router, public_router
 from api.platform.jwt import unauthenticated
 from api.platform.services import App, Caller
 from playpark.contracts.auth import (
@@ -18,8 +18,8 @@ from playpark.contracts.base import Envelope, Page
 from playpark.contracts.employees import EmployeeLoginIn, EmployeeSession, EmployeeView, Permission
 from playpark.contracts.tenancy import DeviceView
 
-public = router("auth")
-private = router("people")
+public = public_router("auth")
+private = private_router("people")
 
 
 @public.post("/auth/device/register")

@@ -4,6 +4,7 @@ from api.identity.repository import AuthorityRepository, StoreRepository, Tenant
 from api.platform.services import Platform
 from api.platform.uow import Work
 from playpark.errors import ErrorCode, PlayParkError
+from playpark.ids import server_short_code
 
 CODE_BLOCK = 100
 
@@ -23,18 +24,25 @@ async def next_catalog_version(work: Work, tenant_id: str, store_id: str) -> int
     return store.catalog_version
 
 
-async def server_code_numbers(platform: Platform, tenant_id: str, count: int) -> list[int]:
-    """`count` numbers of the server's own short codes, device number 0 (R24).
+async def server_short_codes(platform: Platform, tenant_id: str, count: int) -> list[str]:
+    """`count` fresh short codes of the server's own (R24).
 
-    Taken in blocks and outside any transaction: a number that is lost harms nobody, a counter
-    inside the sale would make every sale of the tenant wait for the other.
+    Numbers are taken in blocks and outside any transaction: one that is lost harms nobody, a
+    counter inside the sale would make every sale of the tenant wait for the other.
+    Raises E_CONFLICT where the numbers are used up.
     """
     async with platform.uow.one_at_a_time(f"short-codes:{tenant_id}"):
-        spare = platform.code_numbers.setdefault(tenant_id, [])
+        spare = platform.spare_codes.setdefault(tenant_id, [])
         if len(spare) < count:
             block = max(count, CODE_BLOCK)
             tenants = TenantRepository(platform.uow.reading(), tenant_id, None)
-            first = await tenants.reserve_short_codes(block)
-            spare += range(first, first + block)
+            tenant = await tenants.reserve_short_codes(block)
+            if tenant is None:
+                raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such tenant.")
+            key, end = bytes.fromhex(tenant.short_code_key), tenant.short_codes
+            try:
+                spare += [server_short_code(key, number) for number in range(end - block, end)]
+            except ValueError as used_up:
+                raise PlayParkError(ErrorCode.CONFLICT, str(used_up)) from None
         taken, spare[:] = spare[:count], spare[count:]
     return taken

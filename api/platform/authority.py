@@ -33,8 +33,8 @@ _DEVICE_REFUSALS = {
 class DeviceAuthority(Model):
     """Everything that a request of this device may rely on.
 
-    `employees`: {employee_id: {status, ver, name, roles, permissions, refresh_jti}}, those who
-    have logged in here. `id` is the device's.
+    `employees`: {employee_id: {status, ver, sid, name, roles, permissions, refresh_jti}}, those
+    who are logged in here. `id` is the device's.
     """
 
     model_config = ODMConfigDict(collection="sessions")
@@ -61,11 +61,12 @@ class DeviceAuthority(Model):
         if employee_id is None:
             return str(self.device_ver)
         entry = self.employees.get(employee_id)
-        return None if entry is None else f"{self.device_ver}.{entry['ver']}"
+        return None if entry is None else f"{self.device_ver}.{entry['ver']}.{entry['sid']}"
 
     def scope(self, employee_id: str | None) -> Scope:
         """The scope of a request by this device and, if given, this employee."""
-        people = {key: _actor(key, entry) for key, entry in self.employees.items()}
+        here = {key: e for key, e in self.employees.items() if e["status"] == "active"}
+        people = {key: _actor(key, entry) for key, entry in here.items()}
         return Scope(
             tenant_id=self.tenant_id,
             store_id=self.store_id,
@@ -77,10 +78,11 @@ class DeviceAuthority(Model):
                 name=self.device_name,
                 caps=DeviceCaps.model_validate(self.caps),
             ),
-            actor=people[employee_id] if employee_id else None,
+            actor=people.get(employee_id) if employee_id else None,
             catalog_version=self.catalog_version,
             tz=self.tz,
             colleagues=people,
+            sessions={key: entry["sid"] for key, entry in self.employees.items()},
         )
 
     def check_device(self) -> None:

@@ -1,7 +1,6 @@
 """Health, readiness, time, metrics (API.md: health)."""
 
 import time
-from collections.abc import Callable
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
@@ -12,8 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.platform.envelope import ok
 from api.platform.services import App
 from playpark import __version__
-from playpark.clock import UtcDatetime
-from playpark.contracts.base import Envelope, View
+from playpark.contracts.base import Envelope, ServerTime, View
 
 _started = time.monotonic()
 
@@ -28,12 +26,6 @@ class HealthView(View):
 
 class StatusView(View):
     status: str
-
-
-class TimeView(View):
-    """The server's time, from which devices reckon their offset (R36)."""
-
-    now: UtcDatetime
 
 
 class Metrics:
@@ -123,13 +115,12 @@ def health_routes(metrics: Metrics) -> APIRouter:
     return routes
 
 
-def time_route(make_router: Callable[[str], APIRouter]) -> APIRouter:
+def time_route(routes: APIRouter) -> APIRouter:
     """`GET /v1/time`."""
-    routes = make_router("health")
 
     @routes.get("/time")
-    async def now(platform: App) -> Envelope[TimeView]:
+    async def now(platform: App) -> Envelope[ServerTime]:
         """The server's time."""
-        return ok(TimeView(now=platform.clock.now()))
+        return ok(ServerTime(now=platform.clock.now()))
 
     return routes

@@ -16,7 +16,7 @@ from api.platform.operations import Kind, Operation, clamp, perform
 from api.platform.repository import MAX_PAGE
 from api.platform.scope import Scope
 from api.platform.services import App, Caller, Platform
-from api.platform.strict_json import StrictRoute
+from api.platform.strict_json import PrivateRoute, PublicRoute
 from playpark.contracts.base import Envelope
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import is_ulid, new_ulid
@@ -45,9 +45,14 @@ Cursor = Annotated[
 ]
 
 
-def router(tag: str) -> APIRouter:
-    """A router of one domain: strict JSON, tag for the documentation."""
-    return APIRouter(route_class=StrictRoute, tags=[tag])
+def private_router(tag: str) -> APIRouter:
+    """A router of one domain whose routes need a token; strict JSON."""
+    return APIRouter(route_class=PrivateRoute, tags=[tag])
+
+
+def public_router(tag: str) -> APIRouter:
+    """A router of routes that answer without a token; strict JSON."""
+    return APIRouter(route_class=PublicRoute, tags=[tag])
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,9 @@ def install_error_handlers(app: FastAPI) -> None:
     async def http(request: Request, error: HTTPException) -> Response:
         code, message = _HTTP_CODES.get(error.status_code, _HTTP_CODES[400])
         _note(request, code)
-        return error_response(code, message, status=error.status_code)
+        response = error_response(code, message, status=error.status_code)
+        response.headers.update(error.headers or {})
+        return response
 
     @app.exception_handler(PyMongoError)
     async def database(request: Request, error: PyMongoError) -> Response:

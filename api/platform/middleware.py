@@ -14,6 +14,8 @@ from playpark.ids import new_ulid
 _SAFE_ID = re.compile(rb"[0-9A-Za-z._-]{1,64}")
 MAX_BODY = 1024 * 1024
 MAX_SYNC_BODY = 4 * MAX_BODY
+MAX_LOGIN_BODY = 64 * 1024
+"""Routes that strangers may call."""
 log = structlog.get_logger("playpark.http")
 
 
@@ -57,7 +59,7 @@ class RequestContext:
 
 
 class BodyLimit:
-    """413 for more than 1 MiB (4 MiB at /sync/batch), declared or streamed (R56)."""
+    """413 beyond 1 MiB (4 at /sync/batch, 1/16 at /auth), declared or streamed (R56)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -66,7 +68,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = MAX_SYNC_BODY if scope["path"].endswith("/sync/batch") else MAX_BODY
+        limit = _limit(scope["path"])
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if not declared.isdigit() or len(declared) > 12 or int(declared) > limit:
             await _too_large(limit)(scope, receive, send)
@@ -85,6 +87,12 @@ class BodyLimit:
         await self._app(scope, counted, send)
 
 
+def _limit(path: str) -> int:
+    if path.endswith("/sync/batch"):
+        return MAX_SYNC_BODY
+    return MAX_LOGIN_BODY if "/auth/" in path else MAX_BODY
+
+
 def _too_large(limit: int) -> ASGIApp:
-    message = f"The body is larger than {limit // MAX_BODY} MiB: send it in parts."
+    message = f"The body is larger than {limit // 1024} KiB: send it in parts."
     return error_response(ErrorCode.BODY_TOO_LARGE, message)

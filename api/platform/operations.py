@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
+import structlog
 from pydantic import BaseModel
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from api.platform.documents import UNSTAMPED, Field, Model, ODMConfigDict, StoredTime, scoped_id
 from api.platform.repository import Repository
 from api.platform.scope import Scope
 from api.platform.services import Platform
-from api.platform.uow import Work
+from api.platform.uow import Work, unavailable
 from playpark.canonical import operation_hash
 from playpark.contracts.sync import LocalOutcome, OpKind
 from playpark.errors import ErrorCode, PlayParkError
@@ -25,6 +26,7 @@ from playpark.ids import new_ulid
 
 B = TypeVar("B", bound=BaseModel)
 R = TypeVar("R")
+log = structlog.get_logger("playpark.operations")
 OLDEST = timedelta(hours=72)
 CLOCK_CLAMPED = "clock_clamped"
 
@@ -124,11 +126,8 @@ async def perform(
         return await kind.apply(work, scope, op, record.result_id)
 
     try:
-        if kind.audited:
-            async with platform.uow.one_at_a_time(chain_key(scope)):
-                answer = await platform.uow.run(transaction)
-        else:
-            answer = await platform.uow.run(transaction)
+        queue = chain_key(scope) if kind.audited else None
+        answer = await platform.uow.run(transaction, queue=queue)
     except _AlreadyAppliedError:
         return await _first_answer(platform, scope, op, kind, record.id)
     except DuplicateKeyError:
@@ -145,7 +144,30 @@ async def _first_answer(
     if record is None or record.body_hash != op.body_hash or record.kind is not op.kind:
         message = "This Idempotency-Key was used with another body: make a fresh key."
         raise PlayParkError(ErrorCode.IDEMPOTENCY_MISMATCH, message)
+    if op.local is not None and record.local is None:
+        # What physically happened is recorded once, whenever it is told (R14).
+        told = {"$set": {"local": op.local.model_dump(mode="json")}}
+        ops = OpRepository(work, scope.tenant_id, scope.store_id)
+        await ops.update_one(told, _id=record.id, local=None)
     return Outcome(await kind.rebuild(work, scope, record), replayed=True)
+
+
+async def attempt(
+    platform: Platform, scope: Scope, op: Operation[B], kind: Kind[B, R]
+) -> Outcome[R] | PlayParkError:
+    """`perform` for one of many: a refusal is returned, and so is a fault of ours, logged, so
+    that one poisoned operation does not stop the others (R35)."""
+    try:
+        return await perform(platform, scope, op, kind)
+    except PlayParkError as refusal:
+        return refusal
+    except PyMongoError as lost:
+        log.warning("database unavailable", op_id=op.op_id, error=type(lost).__name__)
+        return unavailable()
+    except Exception:
+        log.exception("operation failed", op_id=op.op_id, kind=op.kind)
+        message = "Something went wrong with this operation and was logged: call support."
+        return PlayParkError(ErrorCode.INTERNAL, message)
 
 
 def _record(scope: Scope, op: Operation[Any]) -> OpRecord:

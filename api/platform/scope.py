@@ -34,7 +34,8 @@ class Device:
 class Scope:
     """The tenant and store that every query is confined to, and who is asking.
 
-    `colleagues` are the employees logged in on this device: the actors of synced operations.
+    `colleagues` are the employees logged in on this device: the actors of synced operations;
+    `sessions` the ids of their logins.
     """
 
     tenant_id: str
@@ -44,6 +45,7 @@ class Scope:
     catalog_version: int
     tz: str
     colleagues: dict[str, Actor] = field(default_factory=dict, repr=False)
+    sessions: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -64,11 +66,16 @@ class Scope:
             return True
         return self.actor is not None and permission in self.actor.permissions
 
-    def require(self, permission: Permission) -> None:
-        """Raises E_PERMISSION where the device or the employee may not."""
+    def require_device(self, permission: Permission) -> None:
+        """Raises E_PERMISSION where this device does not do such things at all: even what is
+        committed is then of foreign origin (R17, R40)."""
         if not self._device_can(permission):
             message = "This device is not allowed to do that: a supervisor can change its caps."
             raise PlayParkError(ErrorCode.PERMISSION, message, details={"reason": "capability"})
+
+    def require(self, permission: Permission) -> None:
+        """Raises E_PERMISSION where the device or the employee may not."""
+        self.require_device(permission)
         if not self.may(permission):
             message = "Your roles do not allow that: ask a supervisor."
             raise PlayParkError(
@@ -78,7 +85,7 @@ class Scope:
             )
 
     def _device_can(self, permission: Permission) -> bool:
-        if permission is Permission.SELL:
+        if permission in {Permission.SELL, Permission.SHIFT_OPEN, Permission.SHIFT_CLOSE}:
             return self.device.caps.can_sell
         if permission is Permission.REDEEM:
             return self.device.caps.can_redeem

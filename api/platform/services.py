@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from api.platform.authority import read_scope
-from api.platform.jwt import Jwt, TokenType, unauthenticated
+from api.platform.jwt import Claims, Jwt, TokenType, unauthenticated
 from api.platform.mongo import Mongo
 from api.platform.pins import PinHasher
 from api.platform.scope import Scope
@@ -33,8 +33,8 @@ class Platform:
     uow: UnitOfWork
     jwt: Jwt
     pins: PinHasher
-    code_numbers: dict[str, list[int]] = field(default_factory=dict)
-    """By tenant: numbers for short codes that this process has taken and not used yet."""
+    spare_codes: dict[str, list[str]] = field(default_factory=dict)
+    """By tenant: the server's short codes that this process has taken and not used yet."""
 
     @classmethod
     def build(cls, settings: Settings, mongo: Mongo, clock: Clock) -> "Platform":
@@ -60,11 +60,6 @@ class Platform:
         }
         return TicketKeys(by_kid, current=max(by_kid))
 
-    def short_code_key(self, tenant_id: str) -> bytes:
-        """The key of the tenant's short codes: the oldest, because codes must stay unique (R24)."""
-        oldest = self.settings.hmac_keys[min(self.settings.hmac_keys)]
-        return _derive(oldest.get_secret_value(), f"short-code|{tenant_id}")
-
 
 def _derive(secret: str, purpose: str) -> bytes:
     return hmac.new(secret.encode(), purpose.encode(), hashlib.sha256).digest()
@@ -83,11 +78,17 @@ def bearer_token(request: Request) -> str:
     return token
 
 
+def read_claims(request: Request) -> Claims:
+    """The verified claims of a request's token. Raises the 401s."""
+    jwt = get_platform(request).jwt
+    return jwt.read(bearer_token(request), TokenType.DEVICE, TokenType.ACCESS)
+
+
 async def get_scope(request: Request) -> Scope:
-    """Dependency of every route that needs a token: verified claims, one read, a scope."""
-    platform = get_platform(request)
-    claims = platform.jwt.read(bearer_token(request), TokenType.DEVICE, TokenType.ACCESS)
-    scope = await read_scope(platform.uow.reading(), claims)
+    """Dependency of every route that needs a token: its claims were verified before the body
+    was read (see `http.PrivateRoute`); one read makes them a scope."""
+    claims: Claims = request.state.claims
+    scope = await read_scope(get_platform(request).uow.reading(), claims)
     request.state.log = {"tenant_id": scope.tenant_id, "device_id": scope.device.device_id}
     return scope
 

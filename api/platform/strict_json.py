@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.platform.services import read_claims
 from playpark.canonical import StrictJsonError, loads_strict
 
 
@@ -25,8 +26,8 @@ class StrictRequest(Request):
         return self._strict
 
 
-class StrictRoute(APIRoute):
-    """The route class of every router of this API."""
+class PublicRoute(APIRoute):
+    """A route without a token. Reads JSON strictly."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -35,3 +36,17 @@ class StrictRoute(APIRoute):
             return await handle(StrictRequest(request.scope, request.receive))
 
         return strictly
+
+
+class PrivateRoute(PublicRoute):
+    """A route with a token, which is verified before the body is read: a stranger cannot make
+    the server parse megabytes."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def known(request: Request) -> Response:
+            request.state.claims = read_claims(request)
+            return await handle(request)
+
+        return known

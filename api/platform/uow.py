@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+import pymongo
 from pymongo.errors import (
     ConnectionFailure,
     DuplicateKeyError,
@@ -55,28 +56,47 @@ class UnitOfWork:
     _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     def reading(self) -> Work:
-        """For queries outside a transaction."""
+        """For queries, and single-document writes that stand alone, outside a transaction."""
         return Work(self.mongo, self.clock.now())
 
     @asynccontextmanager
     async def one_at_a_time(self, key: str) -> AsyncIterator[None]:
-        """Queue writers of one hash chain inside this process, so that they do not collide in
-        the database (R45). Other processes are kept apart by the head's condition."""
+        """Queue behind the others of this process that use the same key (R45).
+
+        Raises E_UNAVAILABLE where the queue does not move within the deadline.
+        """
         if (lock := self._locks.get(key)) is None:
             lock = self._locks[key] = asyncio.Lock()
-        async with lock:
+        try:
+            async with asyncio.timeout(self.deadline):
+                await lock.acquire()
+        except TimeoutError:
+            raise unavailable() from None
+        try:
             yield
+        finally:
+            lock.release()
 
-    async def run(self, effect: Callable[[Work], Awaitable[T]]) -> T:
+    async def run(self, effect: Callable[[Work], Awaitable[T]], *, queue: str | None = None) -> T:
         """Run `effect` in one transaction and return what it returned after the commit.
 
-        `effect` may run several times and must touch nothing but the database. Raises what it
-        raises (nothing is written then), DuplicateKeyError, or E_UNAVAILABLE at the deadline.
+        Writers of one hash chain name it as their `queue`, so that they do not collide in the
+        database; other processes are kept apart by the head's condition. `effect` may run several
+        times and must touch nothing but the database. Raises what it raises (nothing is written
+        then), DuplicateKeyError, or E_UNAVAILABLE at the deadline.
         """
+        if queue is None:
+            return await self._run(effect)
+        async with self.one_at_a_time(queue):
+            return await self._run(effect)
+
+    async def _run(self, effect: Callable[[Work], Awaitable[T]]) -> T:
         ends_at = time.monotonic() + self.deadline
         for attempt in range(1_000):
             try:
-                return await self._attempt(effect, ends_at)
+                # The driver gives up with the deadline too, even where a server hangs.
+                with pymongo.timeout(max(0.05, ends_at - time.monotonic())):
+                    return await self._attempt(effect, ends_at)
             except PyMongoError as error:
                 if not _is_transient(error):
                     raise

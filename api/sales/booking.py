@@ -1,5 +1,6 @@
 """Which money a sale is booked with: the server's price, or what the till rang (R12, R17)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,18 +8,23 @@ from api.catalog import service as catalog
 from api.platform.operations import Operation
 from api.platform.scope import Scope
 from api.platform.uow import Work
+from playpark.contracts.catalog import CatalogSnapshot
 from playpark.contracts.pricing import (
+    Cart,
     PaymentIn,
     PaymentMethod,
     PricedCart,
     PricedLine,
     Rung,
+    Slice,
     Totals,
 )
 from playpark.contracts.sales import SaleIn
 from playpark.errors import ErrorCode, PlayParkError
+from playpark.pricing import price
 
 NEEDS_REVIEW, PRICE_VARIANCE = "needs_review", "price_variance"
+NO_DISCOUNT = {"discount_ids": None, "manual_discount": None}
 
 
 @dataclass(slots=True)
@@ -26,6 +32,7 @@ class Booking:
     """The priced cart as it is booked, and what an auditor has to look at."""
 
     priced: PricedCart
+    catalog: CatalogSnapshot
     flags: list[str] = field(default_factory=list)
     variance: dict[str, Any] | None = None
 
@@ -37,23 +44,40 @@ async def book(work: Work, scope: Scope, op: Operation[SaleIn]) -> Booking:
     and what pricing raises.
     """
     sale = op.body
-    version = sale.catalog_version if op.committed else None
-    priced = await catalog.price_cart(work, scope, sale, at=op.occurred_at, version=version)
-    booking = Booking(priced)
+    booking = await (_price_committed if op.committed else _price)(work, scope, op)
+    priced = booking.priced
     if sale.rung is not None:
         _check_shape(sale, sale.rung)
         if op.committed:
-            booking = _as_rung(priced, sale.rung)
+            _book_as_rung(booking, sale.rung)
         elif not _same(priced, sale.rung):
             raise _price_changed(priced)
-    if sale.expected_total not in {None, priced.grand_total} and not op.committed:
-        raise _price_changed(priced)
+    if sale.expected_total not in {None, booking.priced.grand_total}:
+        if not op.committed:
+            raise _price_changed(priced)
+        booking.flags.append(PRICE_VARIANCE)
     problem = payment_problem(sale.payments, booking.priced.grand_total)
     if problem is not None:
         if not op.committed:
             raise problem
         booking.flags.append(NEEDS_REVIEW)
     return booking
+
+
+async def _price(work: Work, scope: Scope, op: Operation[SaleIn]) -> Booking:
+    priced = await catalog.price_cart(work, scope, op.body, at=op.occurred_at)
+    return Booking(priced, await catalog.snapshot(work, scope))
+
+
+async def _price_committed(work: Work, scope: Scope, op: Operation[SaleIn]) -> Booking:
+    """What no longer fits the catalogue is priced as well as it can be, and flagged (R17)."""
+    sale = op.body
+    package_ids = [line.package_id for line in sale.lines]
+    snapshot, flags = await catalog.snapshot_with(work, scope, sale.catalog_version, package_ids)
+    if sale.promo_codes or sale.discount_ids or sale.customer_id:
+        flags.append("discount_unknown")
+    cart = Cart(lines=[line.model_copy(update=NO_DISCOUNT) for line in sale.lines])
+    return Booking(price(cart, snapshot, at=op.occurred_at), snapshot, flags)
 
 
 def payment_problem(payments: list[PaymentIn], total: int) -> PlayParkError | None:
@@ -92,25 +116,25 @@ def _check_shape(sale: SaleIn, rung: Rung) -> None:
         raise PlayParkError(ErrorCode.VALIDATION, message)
 
 
-def _as_rung(priced: PricedCart, rung: Rung) -> Booking:
+def _book_as_rung(booking: Booking, rung: Rung) -> None:
+    priced = booking.priced
     lines = [
         _rung_line(line, rung_line.unit_price, rung_line.slices)
         for line, rung_line in zip(priced.lines, rung.lines, strict=True)
     ]
     header = {name: getattr(rung, name) for name in Totals.model_fields}
-    booked = PricedCart(
+    booking.priced = PricedCart(
         **header, lines=lines, trace=priced.trace, catalog_version=priced.catalog_version
     )
-    booking = Booking(booked)
-    if not _adds_up(booked):
+    if not _adds_up(booking.priced):
         booking.flags.append(NEEDS_REVIEW)
     if not _same(priced, rung):
         booking.flags.append(PRICE_VARIANCE)
         booking.variance = {"rung": rung.grand_total, "server": priced.grand_total}
-    return booking
 
 
-def _rung_line(line: PricedLine, unit_price: int, slices: list[Any]) -> PricedLine:
+def _rung_line(line: PricedLine, unit_price: int, rung: Sequence[Slice]) -> PricedLine:
+    slices = [Slice.model_validate(part.model_dump()) for part in rung]
     sums = {
         name: sum(getattr(part, name) for part in slices)
         for name in ("gross", "line_discount", "cart_discount", "payable", "vat")
@@ -119,8 +143,10 @@ def _rung_line(line: PricedLine, unit_price: int, slices: list[Any]) -> PricedLi
 
 
 def _adds_up(cart: PricedCart) -> bool:
-    """The sums of R4–R6: slices make the header."""
+    """The sums of R4–R6: slices make the header, and each slice makes sense by itself."""
     lines = cart.lines
+    if not all(_makes_sense(part) for line in lines for part in line.slices):
+        return False
     discount = sum(line.line_discount + line.cart_discount for line in lines)
     payable = sum(line.payable for line in lines)
     return (
@@ -129,6 +155,12 @@ def _adds_up(cart: PricedCart) -> bool:
         and cart.tax_total == sum(line.vat for line in lines)
         and cart.grand_total == payable + cart.surcharge_total + cart.cash_rounding
     )
+
+
+def _makes_sense(part: Slice) -> bool:
+    """What is payable is the discounted price, with VAT on top where it is exclusive (R6)."""
+    net = part.gross - part.line_discount - part.cart_discount
+    return part.payable in {net, net + part.vat} and part.vat <= part.payable
 
 
 def _same(priced: PricedCart, rung: Rung) -> bool:

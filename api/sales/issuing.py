@@ -1,6 +1,6 @@
 """Which tickets a sale makes: components, ids, codes, a bundle's shares (R6, R23, R24)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,7 +10,6 @@ from playpark.contracts.catalog import CatalogSnapshot, PackageKind, PackageView
 from playpark.contracts.pricing import MAX_TICKETS, PricedCart, Slice
 from playpark.contracts.sales import SaleIn
 from playpark.errors import ErrorCode, PlayParkError
-from playpark.ids import new_ulid
 from playpark.money import allocate
 
 
@@ -31,50 +30,51 @@ def components(package: PackageView, by_id: dict[str, PackageView]) -> list[Pack
     return [by_id[part.package_id] for part in package.components for _ in range(part.qty)]
 
 
-def specs(
-    sale: SaleIn,
-    priced: PricedCart,
-    catalog: CatalogSnapshot,
-    *,
-    short_code: Callable[[], str],
-    day: date,
-    zone: ZoneInfo,
-) -> list[TicketSpec]:
-    """The tickets of a sale, line by line, unit-major, components in order.
+def given(lists: list[list[str]] | None, counts: list[int], name: str) -> list[str] | None:
+    """What the till chose, in one list; None where it left the choice to the server.
 
-    Ids and short codes are the till's where it sent them; else fresh ids and `short_code()`.
-    Raises E_VALIDATION where the till sent another number of them, or one twice.
+    Raises E_VALIDATION where it sent another number of them, or one twice.
     """
-    counts = tickets_per_line(sale, catalog)
-    ids = _given(sale.ticket_ids, counts, "ticket_ids")
-    codes = _given(sale.short_codes, counts, "short_codes")
-    by_id = {package.package_id: package for package in catalog.packages}
-    found: list[TicketSpec] = []
-    for line in priced.lines:
-        parts = components(by_id[line.package_id], by_id)
-        for unit in line.slices:
-            for package, share in zip(parts, _shares(unit, parts), strict=True):
-                ends_on = day + timedelta(days=package.valid_days)
-                found.append(
-                    TicketSpec(
-                        ticket_id=next(ids) if ids else new_ulid(),
-                        short_code=next(codes) if codes else short_code(),
-                        package=package,
-                        slice=share,
-                        valid_to=business_day_start(ends_on, zone),
-                    )
-                )
-    return found
-
-
-def _given(lists: list[list[str]] | None, counts: list[int], name: str) -> Iterator[str] | None:
     if lists is None:
         return None
     flat = [item for line in lists for item in line]
     if [len(line) for line in lists] != counts or len(set(flat)) != len(flat):
         message = f"`{name}` needs one list for each line and one entry for each ticket, all new."
         raise PlayParkError(ErrorCode.VALIDATION, message)
-    return iter(flat)
+    return flat
+
+
+def specs(
+    priced: PricedCart,
+    catalog: CatalogSnapshot,
+    *,
+    ids: Sequence[str],
+    codes: Sequence[str],
+    day: date,
+    zone: ZoneInfo,
+) -> list[TicketSpec]:
+    """The tickets of a sale: line by line, unit-major, components in order, with as many ids and
+    short codes."""
+    by_id = {package.package_id: package for package in catalog.packages}
+    parts_of = {line.package_id: components(by_id[line.package_id], by_id) for line in priced.lines}
+    shares = [
+        (package, share)
+        for line in priced.lines
+        for unit in line.slices
+        for package, share in zip(
+            parts_of[line.package_id], _shares(unit, parts_of[line.package_id]), strict=True
+        )
+    ]
+    return [
+        TicketSpec(
+            ticket_id=ticket_id,
+            short_code=code,
+            package=package,
+            slice=share,
+            valid_to=business_day_start(day + timedelta(days=package.valid_days), zone),
+        )
+        for (package, share), ticket_id, code in zip(shares, ids, codes, strict=True)
+    ]
 
 
 def _shares(unit: Slice, parts: list[PackageView]) -> list[Slice]:
@@ -91,7 +91,8 @@ def _shares(unit: Slice, parts: list[PackageView]) -> list[Slice]:
     added = [0] * len(parts) if inclusive else vat
     return [
         Slice(
-            gross=payable[i] - added[i] + line_discount[i] + cart_discount[i],
+            # Sums that a till got wrong may not go below zero here: they are flagged (R12).
+            gross=max(0, payable[i] - added[i] + line_discount[i] + cart_discount[i]),
             line_discount=line_discount[i],
             cart_discount=cart_discount[i],
             payable=payable[i],

@@ -88,7 +88,6 @@ class LedgerEntry(Model):
     device_id: str
     op_id: str
     state: str = "applied"
-    duplicates: int = 0
 
 
 class Counter(Model):

@@ -25,7 +25,6 @@ class LedgerRepository(Repository[LedgerEntry]):
                     "device_id": device_id,
                     "op_id": op_id,
                     "state": "applied",
-                    "duplicates": 0,
                 }
             },
             upsert=True,

@@ -1,7 +1,7 @@
 """HTTP of sales."""
 
 from api.platform.envelope import ok
-from api.platform.http import Cursor, Door, Limit, router
+from api.platform.http import Cursor, Door, Limit, private_router
 from api.platform.services import App, Caller
 from api.sales.repository import SaleRepository
 from api.sales.service import Selling, summary
@@ -9,7 +9,7 @@ from playpark.contracts.base import Envelope, IdStr, Page
 from playpark.contracts.employees import Permission
 from playpark.contracts.sales import SaleAnswer, SaleIn, SaleSummary
 
-private = router("sales")
+private = private_router("sales")
 
 
 @private.post("/sales")

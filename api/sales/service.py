@@ -1,10 +1,9 @@
 """The sale: one transaction of sale, payments, tickets, shift totals, events, audit (R14–R29)."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from api.audit import service as audit
-from api.catalog import service as catalog
 from api.events import service as events
 from api.identity import stores
 from api.platform.operations import CLOCK_CLAMPED, Kind, Operation, OpRecord
@@ -30,9 +29,12 @@ from playpark.contracts.employees import Permission
 from playpark.contracts.pricing import PaymentMethod, Totals
 from playpark.contracts.sales import PaymentView, SaleAnswer, SaleIn, SaleSummary, SaleView
 from playpark.contracts.sync import OpKind
+from playpark.contracts.tickets import TicketStatus
 from playpark.errors import ErrorCode, PlayParkError
-from playpark.ids import ReceiptNumber, ReceiptSeries, new_ulid, short_code
-from playpark.money import MAX_INT
+from playpark.ids import ReceiptNumber, ReceiptSeries, new_ulid
+
+NEAR = timedelta(days=3)
+"""How far a printed trading day may be from the reckoned one: outages, not wrong clocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +53,26 @@ class Selling:
         """Book the sale. Raises the refusals of `booking.book`, E_PERMISSION, E_SHIFT_CLOSED."""
         if not op.committed:
             scope.require(Permission.SELL)
+        scope.require_device(Permission.SELL)
         booking = await booking_rules.book(work, scope, op)
         booking.flags[:0] = op.flags
-        if op.committed and not scope.may(Permission.SELL):
+        if not scope.may(Permission.SELL):
             booking.flags.append("not_permitted")
-        day = _business_date(scope, op)
+        day = _business_date(scope, op, booking)
         receipt_no = await self._receipt(work, scope, op, booking)
-        issued_specs = await self._specs(work, scope, op, booking, day)
-        amounts = _amounts(op.body, len(issued_specs))
+        counts = issuing.tickets_per_line(op.body, booking.catalog)
+        amounts = _amounts(op.body, sum(counts))
         shift_id, flags = await shifts.book_sale(work, scope, op, amounts)
         booking.flags += flags
+        ids = issuing.given(op.body.ticket_ids, counts, "ticket_ids")
+        issued_specs = issuing.specs(
+            booking.priced,
+            booking.catalog,
+            ids=ids or [new_ulid() for _ in range(sum(counts))],
+            codes=await self._codes(work, scope, op, booking, counts),
+            day=day,
+            zone=scope.zone,
+        )
         place = _Place(sale_id, receipt_no, shift_id, day)
         sale = _sale(scope, op, booking, place, amounts)
         payments = _payments(scope, op, sale)
@@ -73,49 +85,57 @@ class Selling:
         return self._answer(scope, sale, payments, issued)
 
     async def rebuild(self, work: Work, scope: Scope, record: OpRecord) -> SaleAnswer:
-        return await self.read(work, scope, record.result_id)
+        """As it was when it was sold: what its tickets have been through is not part of it."""
+        sale, payments, issued = await self._read(work, scope, record.result_id)
+        fresh = {"used": 0, "status": TicketStatus.ACTIVE}
+        unused = [ticket.model_copy(update=fresh) for ticket in issued]
+        return self._answer(scope, sale, payments, unused)
 
     async def read(self, work: Work, scope: Scope, sale_id: str) -> SaleAnswer:
-        """A sale of this device as it was answered; of another device without tokens.
+        """A sale and its tickets as they are now; tokens only for the device that sold them.
 
         Raises E_NOT_FOUND.
         """
+        return self._answer(scope, *await self._read(work, scope, sale_id))
+
+    async def _read(
+        self, work: Work, scope: Scope, sale_id: str
+    ) -> tuple[Sale, list[Payment], list[Ticket]]:
         area = (scope.tenant_id, scope.store_id)
         sale = await SaleRepository(work, *area).find_one(_id=sale_id)
         if sale is None:
             raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such sale.")
         payments = await PaymentRepository(work, *area).find(sort="position", sale_id=sale_id)
-        issued = await tickets.of_sale(work, scope, sale_id)
-        return self._answer(scope, sale, payments, issued)
+        return sale, payments, await tickets.of_sale(work, scope, sale_id)
 
     def _answer(
         self, scope: Scope, sale: Sale, payments: list[Payment], issued: list[Ticket]
     ) -> SaleAnswer:
         sold_here = sale.device_id == scope.device.device_id
         keys = self.platform.ticket_keys(scope.tenant_id) if sold_here else None
-        # As it was when it was sold: what a ticket has been through since is not part of it.
-        fresh = [ticket.model_copy(update={"used": 0, "status": "active"}) for ticket in issued]
         return SaleAnswer(
-            sale=view(sale, payments), tickets=[tickets.view(ticket, keys) for ticket in fresh]
+            sale=view(sale, payments), tickets=[tickets.view(ticket, keys) for ticket in issued]
         )
 
-    async def _specs(
-        self, work: Work, scope: Scope, op: Operation[SaleIn], booking: Booking, day: date
-    ) -> list[tickets.TicketSpec]:
-        snapshot = await catalog.snapshot(work, scope, booking.priced.catalog_version)
-        needed = sum(issuing.tickets_per_line(op.body, snapshot))
-        numbers: list[int] = []
-        if op.body.short_codes is None:
-            numbers = await stores.server_code_numbers(self.platform, scope.tenant_id, needed)
-        key = self.platform.short_code_key(scope.tenant_id)
-        return issuing.specs(
-            op.body,
-            booking.priced,
-            snapshot,
-            short_code=lambda: short_code(key, 0, numbers.pop()),
-            day=day,
-            zone=scope.zone,
-        )
+    async def _codes(
+        self,
+        work: Work,
+        scope: Scope,
+        op: Operation[SaleIn],
+        booking: Booking,
+        counts: list[int],
+    ) -> list[str]:
+        """The till's short codes, or the server's. One that is in use already is replaced and
+        flagged where the money is taken, never refused (R24)."""
+        codes = issuing.given(op.body.short_codes, counts, "short_codes")
+        if codes is None:
+            return await stores.server_short_codes(self.platform, scope.tenant_id, sum(counts))
+        used = await tickets.short_codes_in_use(work, scope, codes) if op.committed else set()
+        if used:
+            booking.flags.append("short_code_replaced")
+            fresh = await stores.server_short_codes(self.platform, scope.tenant_id, len(used))
+            codes = [fresh.pop() if code in used else code for code in codes]
+        return codes
 
     async def _receipt(
         self, work: Work, scope: Scope, op: Operation[SaleIn], booking: Booking
@@ -148,11 +168,17 @@ class _Place:
     day: date
 
 
-def _business_date(scope: Scope, op: Operation[SaleIn]) -> date:
-    """The printed date stands, unless the time it was printed at had to be moved (R30)."""
+def _business_date(scope: Scope, op: Operation[SaleIn], booking: Booking) -> date:
+    """The printed date stands, unless the time it was printed at had to be moved, or it is so
+    far off that the till's clock cannot be meant (R30)."""
     computed = business_date(op.occurred_at, scope.zone)
     told = op.body.business_date
-    return told if told and op.committed and CLOCK_CLAMPED not in op.flags else computed
+    if not told or not op.committed or CLOCK_CLAMPED in op.flags:
+        return computed
+    if abs(told - computed) > NEAR:
+        booking.flags.append("business_date_moved")
+        return computed
+    return told
 
 
 def _amounts(sale: SaleIn, ticket_count: int) -> SaleAmounts:
@@ -176,7 +202,6 @@ def _sale(
 ) -> Sale:
     priced = booking.priced
     tendered = sum(p.tendered if p.tendered is not None else p.amount for p in op.body.payments)
-    methods = list(amounts.by_method)
     return Sale(
         id=place.sale_id,
         tenant_id=scope.tenant_id,
@@ -191,14 +216,21 @@ def _sale(
         occurred_at=op.occurred_at,
         lines=[line.model_dump(mode="json") for line in priced.lines],
         **{name: getattr(priced, name) for name in Totals.model_fields},
-        amount_tendered=min(tendered, MAX_INT),
-        change=min(tendered - amounts.amount, MAX_INT),
-        payment_method=methods[0] if len(methods) == 1 else "split",
+        amount_tendered=tendered,
+        change=max(0, tendered - amounts.amount),
+        payment_method=_payment_method(list(amounts.by_method)),
+        customer_id=op.body.customer_id,
         catalog_version=priced.catalog_version,
-        vat_mode="per_receipt",
+        vat_mode=booking.catalog.vat_mode,
         trace=[entry.model_dump(mode="json") for entry in priced.trace],
         flags=booking.flags,
     )
+
+
+def _payment_method(methods: list[str]) -> str:
+    if not methods:
+        return PaymentMethod.OTHER.value  # nothing had to be paid
+    return methods[0] if len(methods) == 1 else "split"
 
 
 def _payments(scope: Scope, op: Operation[SaleIn], sale: Sale) -> list[Payment]:

@@ -1,7 +1,7 @@
 """HTTP of shifts."""
 
 from api.platform.envelope import ok
-from api.platform.http import Cursor, Door, Limit, router
+from api.platform.http import Cursor, Door, Limit, private_router
 from api.platform.services import App, Caller
 from api.shifts import service
 from api.shifts.repository import ShiftRepository
@@ -15,7 +15,7 @@ from playpark.contracts.shifts import (
     ShiftView,
 )
 
-private = router("shifts")
+private = private_router("shifts")
 
 
 @private.post("/shifts/open")

@@ -38,8 +38,7 @@ class SaleAmounts:
 
 
 async def _open(work: Work, scope: Scope, op: Operation[ShiftOpenIn], _result_id: str) -> ShiftView:
-    if not op.committed:
-        scope.require(Permission.SHIFT_OPEN)
+    unpermitted = _permit(scope, op, Permission.SHIFT_OPEN)
     shifts = ShiftRepository(work, scope.tenant_id, scope.store_id)
     shift = Shift(
         id=shifts.key(op.op_id),
@@ -55,16 +54,16 @@ async def _open(work: Work, scope: Scope, op: Operation[ShiftOpenIn], _result_id
     try:
         await shifts.insert(shift)
     except DuplicateKeyError as duplicate:
-        if "status" not in str(duplicate.details) and "one_open" not in str(duplicate):
-            raise
+        if "device_id" not in (duplicate.details or {}).get("keyPattern", {}):
+            raise  # the id is in use: another refusal
         message = "A shift is open on this device: close it first."
         raise PlayParkError(ErrorCode.SHIFT_ALREADY_OPEN, message) from None
-    payload = {"cash_open": shift.cash_open}
+    payload = {"cash_open": shift.cash_open, "flags": unpermitted}
     await audit.append(work, scope, "shift.opened", shift.shift_id, payload)
     return view(shift)
 
 
-async def _reopen_answer(work: Work, scope: Scope, record: OpRecord) -> ShiftView:
+async def _opened_answer(work: Work, scope: Scope, record: OpRecord) -> ShiftView:
     shifts = ShiftRepository(work, scope.tenant_id, scope.store_id)
     shift = await shifts.find_one(_id=shifts.key(record.op_id))
     if shift is None:
@@ -77,10 +76,9 @@ async def _close(
     work: Work, scope: Scope, op: Operation[ShiftCloseIn], _result_id: str
 ) -> ShiftClosed:
     body = op.body
-    if not op.committed:
-        scope.require(Permission.SHIFT_CLOSE)
+    unpermitted = _permit(scope, op, Permission.SHIFT_CLOSE)
     shifts = ShiftRepository(work, scope.tenant_id, scope.store_id)
-    shift = await shifts.open_on(scope.device.device_id)
+    shift = await shifts.open_on(scope.device.device_id, op.shift_id)
     if shift is None:
         message = "No shift is open on this device: open one first."
         raise PlayParkError(ErrorCode.SHIFT_CLOSED, message)
@@ -109,8 +107,17 @@ async def _close(
         "cash_diff": answer.cash_diff,
     }
     await events.emit(work, scope, ("shift.closed", {"shift_id": shift.shift_id, **facts}))
-    await audit.append(work, scope, "shift.closed", shift.shift_id, facts)
+    payload = {**facts, "flags": unpermitted}
+    await audit.append(work, scope, "shift.closed", shift.shift_id, payload)
     return answer
+
+
+def _permit(scope: Scope, op: Operation[Any], permission: Permission) -> list[str]:
+    """Refuse what may not be, or flag it where it has happened already (R17)."""
+    if not op.committed:
+        scope.require(permission)
+    scope.require_device(permission)
+    return [*op.flags, *([] if scope.may(permission) else ["not_permitted"])]
 
 
 async def _next_z(work: Work, scope: Scope, shift: Shift) -> ZReport:
@@ -147,7 +154,7 @@ async def _next_z(work: Work, scope: Scope, shift: Shift) -> ZReport:
     return z
 
 
-async def _reclose_answer(work: Work, scope: Scope, record: OpRecord) -> ShiftClosed:
+async def _closed_answer(work: Work, scope: Scope, record: OpRecord) -> ShiftClosed:
     shifts = ShiftRepository(work, scope.tenant_id, scope.store_id)
     shift = await shifts.find_one(
         device_id=scope.device.device_id, close_op_id=record.op_id, status="closed"
@@ -157,8 +164,8 @@ async def _reclose_answer(work: Work, scope: Scope, record: OpRecord) -> ShiftCl
     return closed_view(shift)
 
 
-OPEN = Kind(OpKind.SHIFT_OPEN, ShiftOpenIn, _open, _reopen_answer)
-CLOSE = Kind(OpKind.SHIFT_CLOSE, ShiftCloseIn, _close, _reclose_answer)
+OPEN = Kind(OpKind.SHIFT_OPEN, ShiftOpenIn, _open, _opened_answer)
+CLOSE = Kind(OpKind.SHIFT_CLOSE, ShiftCloseIn, _close, _closed_answer)
 
 
 async def book_sale(
@@ -166,8 +173,9 @@ async def book_sale(
 ) -> tuple[str | None, list[str]]:
     """Add a sale to the device's open shift, in the sale's transaction (R26).
 
-    Returns (shift_id, flags). Without an open shift an uncommitted sale is E_SHIFT_CLOSED; a
-    committed one is kept and flagged, and counted as late on the shift it names (R17, R28).
+    An operation that names its shift is booked there and nowhere else. Returns (shift_id,
+    flags). Without that shift being open an uncommitted sale is E_SHIFT_CLOSED; a committed one
+    is kept and flagged, and counted as late on the shift it names (R17, R28).
     """
     shifts = ShiftRepository(work, scope.tenant_id, scope.store_id)
     totals = {
@@ -177,7 +185,7 @@ async def book_sale(
         "tickets_issued": amounts.tickets,
         **{f"by_method.{method}": amount for method, amount in amounts.by_method.items()},
     }
-    shift = await shifts.book(scope.device.device_id, totals)
+    shift = await shifts.book(scope.device.device_id, op.shift_id, totals)
     if shift is not None:
         return shift.shift_id, []
     if not op.committed:

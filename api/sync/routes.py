@@ -3,13 +3,13 @@
 from fastapi import Request
 
 from api.platform.envelope import ok
-from api.platform.http import router
+from api.platform.http import private_router
 from api.platform.services import App, Caller
 from api.sync.service import SyncService
 from playpark.contracts.base import Envelope
 from playpark.contracts.sync import BatchIn, BatchOut
 
-private = router("sync")
+private = private_router("sync")
 
 
 @private.post("/sync/batch")

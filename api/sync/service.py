@@ -1,5 +1,6 @@
 """Batches of operations: each its own transaction and its own answer (R14, R17, R35)."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,16 +8,17 @@ from pydantic import BaseModel, ValidationError
 
 from api.identity import employees
 from api.platform.http import safe_errors
-from api.platform.operations import Kind, Operation, clamp, perform
+from api.platform.operations import Kind, Operation, attempt, clamp
 from api.platform.scope import Scope
 from api.platform.services import Platform
 from api.sales.service import Selling
 from api.shifts import service as shifts
 from api.tickets.service import Redeeming
-from playpark.contracts.sync import BatchIn, BatchOut, OpIn, OpKind, OpResult, OpStatus
+from playpark.contracts.sync import MAX_OPS, BatchIn, BatchOut, OpIn, OpKind, OpResult, OpStatus
 from playpark.contracts.tickets import RedemptionResult, RedemptionView
 from playpark.errors import ErrorCode, PlayParkError
 
+BATCH_SECONDS = 20
 RETRY_LATER = {ErrorCode.UNAVAILABLE, ErrorCode.RATE_LIMITED}
 
 
@@ -34,21 +36,28 @@ class SyncService:
     async def apply(self, scope: Scope, batch: BatchIn, raw: dict[str, Any]) -> BatchOut:
         """Apply the operations in order. `raw` is the batch as received: its bodies are hashed.
 
-        After an operation that must be tried again, the rest waits for it (R35); one that is
-        refused holds up only those that name it in `depends_on`.
+        After an operation that must be tried again, or when the batch has had its 20 seconds, the
+        rest waits (R35); one that is refused holds up only those that name it in `depends_on`.
+        Raises E_BATCH_TOO_LARGE.
         """
+        if len(batch.ops) > MAX_OPS:
+            message = f"A batch holds at most {MAX_OPS} operations: send the rest in the next one."
+            raise PlayParkError(ErrorCode.BATCH_TOO_LARGE, message)
+        kinds = self.kinds
+        ends_at = time.monotonic() + BATCH_SECONDS
         results: list[OpResult] = []
         refused: set[str] = set()
         waiting: OpResult | None = None
         for op, raw_op in zip(batch.ops, raw["ops"], strict=True):
-            if waiting is not None:
-                result = OpResult(
-                    op_id=op.op_id, status=OpStatus.RETRY, retry_after=waiting.retry_after
-                )
+            if waiting is not None or time.monotonic() > ends_at:
+                after = waiting.retry_after if waiting else 0
+                result = OpResult(op_id=op.op_id, status=OpStatus.RETRY, retry_after=after)
             elif blocked := refused.intersection(op.depends_on):
                 result = OpResult(op_id=op.op_id, status=OpStatus.BLOCKED, blocked_on=min(blocked))
             else:
-                result = await self._apply_one(scope, batch.epoch, op, raw_op["body"])
+                result = await self._apply_one(
+                    kinds[op.kind], scope, batch.epoch, op, raw_op["body"]
+                )
             if result.status is OpStatus.RETRY:
                 waiting = waiting or result
             elif result.status in {OpStatus.REJECTED, OpStatus.BLOCKED}:
@@ -57,9 +66,8 @@ class SyncService:
         return BatchOut(results=results)
 
     async def _apply_one(
-        self, scope: Scope, epoch: int, op: OpIn, raw_body: dict[str, Any]
+        self, kind: Kind[Any, Any], scope: Scope, epoch: int, op: OpIn, raw_body: dict[str, Any]
     ) -> OpResult:
-        kind = self.kinds[op.kind]
         try:
             body: BaseModel = kind.model.model_validate(raw_body)
         except ValidationError as invalid:
@@ -72,27 +80,26 @@ class SyncService:
                 code=ErrorCode.VALIDATION,
                 message=f"The operation's body is not as the contract has it: {problems}",
             )
-        try:
-            acting, flags = await self._acting(scope, op)
-            occurred_at, clock_flags = clamp(op.occurred_at, self.platform.clock.now())
-            operation = Operation(
-                op_id=op.op_id,
-                kind=op.kind,
-                raw=raw_body,
-                body=body,
-                occurred_at=occurred_at,
-                shift_id=op.shift_id,
-                committed=op.committed,
-                epoch=epoch,
-                seq=op.seq,
-                prev_hash=op.prev_hash,
-                local=op.local,
-                flags=(*flags, *clock_flags),
-            )
-            outcome = await perform(self.platform, acting, operation, kind)
-            await self._settle(acting, op, outcome.answer)
-        except PlayParkError as refusal:
-            return _refused(op, refusal)
+        acting, flags = await self._acting(scope, op)
+        occurred_at, clock_flags = clamp(op.occurred_at, self.platform.clock.now())
+        operation = Operation(
+            op_id=op.op_id,
+            kind=op.kind,
+            raw=raw_body,
+            body=body,
+            occurred_at=occurred_at,
+            shift_id=op.shift_id,
+            committed=op.committed,
+            epoch=epoch,
+            seq=op.seq,
+            prev_hash=op.prev_hash,
+            local=op.local,
+            flags=(*flags, *clock_flags),
+        )
+        outcome = await attempt(self.platform, acting, operation, kind)
+        if isinstance(outcome, PlayParkError):
+            return _refused(op, outcome)
+        await self._settle(acting, op, outcome.answer)
         status = OpStatus.DUPLICATE if outcome.replayed else OpStatus.APPLIED
         return OpResult(
             op_id=op.op_id, status=status, result=outcome.answer.model_dump(mode="json")
@@ -107,15 +114,19 @@ class SyncService:
             await Redeeming(self.platform).not_admitted(scope, answer.redemption_id)
 
     async def _acting(self, scope: Scope, op: OpIn) -> tuple[Scope, tuple[str, ...]]:
-        """The scope of who acted, not of who syncs (R35). Someone unknown is a flag on what is
-        committed and a refusal otherwise."""
+        """The scope of who acted, not of who syncs (R35).
+
+        Someone who is logged in here acts with their permissions. For what is committed an
+        employee who has logged out since is looked up and flagged if unknown; what is not
+        committed is then nobody's, so that a device cannot act in a person's name.
+        """
         if op.employee_id is None:
             return scope.acting_as(None), ()
-        work = self.platform.uow.reading()
-        actor = await employees.actor_by_id(work, scope, op.employee_id)
-        if actor is None and not op.committed:
-            message = "The employee of this operation is not known in this store."
-            raise PlayParkError(ErrorCode.PERMISSION, message, details={"reason": "permission"})
+        if op.employee_id in scope.colleagues:
+            return scope.acting_as(scope.colleagues[op.employee_id]), ()
+        if not op.committed:
+            return scope.acting_as(None), ()
+        actor = await employees.member(self.platform.uow.reading(), scope, op.employee_id)
         return scope.acting_as(actor), () if actor else ("unknown_employee",)
 
 

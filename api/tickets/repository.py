@@ -1,5 +1,6 @@
 """Queries on tickets and redemptions. The spending update is the one place where a quota falls."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from api.platform.documents import scoped_id
@@ -18,6 +19,15 @@ class TicketRepository(Repository[Ticket]):
     def key(self, ticket_id: str) -> str:
         return scoped_id(self.tenant_id, str(self.store_id), ticket_id)
 
+    async def codes_in_use(self, codes: Sequence[str]) -> set[str]:
+        """Which of these short codes other tickets have."""
+        cursor = self._collection.find(
+            self.where(short_code={"$in": list(codes)}),
+            {"short_code": 1},
+            session=self.work.session,
+        )
+        return {found["short_code"] for found in await cursor.to_list(len(codes))}
+
     async def spend(self, scan: Scan, **which: Any) -> Ticket | None:
         """Admit once: spend from the ticket where nothing of R19 speaks against it (R20).
 
@@ -34,17 +44,13 @@ class TicketRepository(Repository[Ticket]):
 
     async def give_back(self, row: Redemption) -> None:
         """Undo what the PASS `row` took: its quota and, where it started it, the clock (R50)."""
-        restored = {"ends_at": None} if row.started_clock else {}
-        # The last PASS is put back only where no other has come since.
-        await self.update_one(
-            {"$inc": {"used": -row.spend}, "$set": restored},
-            _id=self.key(str(row.ticket_id)),
-        )
-        await self.update_one(
-            {"$set": {"last_pass_at": row.used_at}},
-            _id=self.key(str(row.ticket_id)),
-            last_pass_at=row.occurred_at,
-        )
+        key = self.key(str(row.ticket_id))
+        await self.update_one({"$inc": {"used": -row.spend}}, _id=key)
+        # Clock and last PASS only where no other PASS has come since: that guest is inside.
+        restored: dict[str, Any] = {"last_pass_at": row.used_at}
+        if row.started_clock:
+            restored["ends_at"] = None
+        await self.update_one({"$set": restored}, _id=key, last_pass_at=row.occurred_at)
 
 
 class RedemptionRepository(Repository[Redemption]):

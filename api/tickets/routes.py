@@ -1,7 +1,7 @@
 """HTTP of tickets and redemptions."""
 
 from api.platform.envelope import ok
-from api.platform.http import Cursor, Door, Limit, router
+from api.platform.http import Cursor, Door, Limit, private_router
 from api.platform.services import App, Caller
 from api.tickets import service
 from api.tickets.repository import RedemptionRepository, TicketRepository
@@ -10,7 +10,7 @@ from playpark.contracts.employees import Permission
 from playpark.contracts.tickets import RedeemIn, RedemptionSummary, RedemptionView, TicketView
 from playpark.errors import ErrorCode, PlayParkError
 
-private = router("tickets")
+private = private_router("tickets")
 
 
 @private.post("/tickets/redeem")

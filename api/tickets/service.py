@@ -103,6 +103,12 @@ async def issue(
     return documents
 
 
+async def short_codes_in_use(work: Work, scope: Scope, codes: Sequence[str]) -> set[str]:
+    """Which of these short codes the store's tickets have already."""
+    tickets = TicketRepository(work, scope.tenant_id, scope.store_id)
+    return await tickets.codes_in_use(codes)
+
+
 async def of_sale(work: Work, scope: Scope, sale_id: str) -> list[Ticket]:
     """The tickets of a sale, in the order in which they were issued."""
     tickets = TicketRepository(work, scope.tenant_id, scope.store_id)
@@ -111,7 +117,9 @@ async def of_sale(work: Work, scope: Scope, sale_id: str) -> list[Ticket]:
 
 def view(ticket: Ticket, keys: TicketKeys | None) -> TicketView:
     """A ticket as the API shows it; with its token where `keys` are given (R15)."""
-    token = mint_pp1(keys.by_kid, ticket.kid, ticket.tenant_id, ticket.ticket_id) if keys else None
+    token = None
+    if keys and ticket.kid in keys.by_kid:  # a retired key leaves the ticket without a token
+        token = mint_pp1(keys.by_kid, ticket.kid, ticket.tenant_id, ticket.ticket_id)
     return TicketView(
         ticket_id=ticket.ticket_id,
         short_code=ticket.short_code,
@@ -151,6 +159,8 @@ class Redeeming:
         if op.body.simulate:
             message = "A simulation writes nothing: send it to /tickets/redeem."
             raise PlayParkError(ErrorCode.VALIDATION, message)
+        if not op.committed:
+            scope.require(Permission.REDEEM)
         scan = await _scan(work, scope, op.body, op.occurred_at)
         found = self.find(scope, op.body)
         ticket, decision = await self._decide(work, scope, found, scan)
@@ -186,12 +196,12 @@ class Redeeming:
             facts = {"ticket_id": row.ticket_id, "because": NOT_ADMITTED}
             await audit.append(work, scope, "redemption.annulled", redemption_id, facts)
 
-        async with self.platform.uow.one_at_a_time(chain_key(scope)):
-            await self.platform.uow.run(annul)
+        await self.platform.uow.run(annul, queue=chain_key(scope))
 
     async def simulate(self, scope: Scope, body: RedeemIn) -> RedemptionView:
         """The answer that a redemption would get now; writes nothing (R52)."""
         work = self.platform.uow.reading()
+        scope.require(Permission.REDEEM)
         at, _ = clamp(body.occurred_at, work.now)
         scan = await _scan(work, scope, body, at)
         found = self.find(scope, body)
@@ -232,7 +242,11 @@ class Redeeming:
                     msg = f"spent a ticket that the rule refuses: {decision.reason}"
                     raise RuntimeError(msg)
                 return ticket, decision
-        return await _read_and_decide(work, scope, found, scan)
+        ticket, decision = await _read_and_decide(work, scope, found, scan)
+        if decision.passed and scan.direction is Direction.ENTRY:
+            msg = "the rule admits what the database refused to spend"
+            raise RuntimeError(msg)
+        return ticket, decision
 
 
 async def _read_and_decide(
@@ -255,7 +269,7 @@ def _lookup(tickets: TicketRepository, found: dict[str, str]) -> dict[str, Any]:
 
 
 async def _scan(work: Work, scope: Scope, body: RedeemIn, at: datetime) -> Scan:
-    scope.require(Permission.REDEEM)
+    scope.require_device(Permission.REDEEM)
     if body.device_id not in {None, scope.device.device_id}:
         message = "device_id is another device's: leave it out, the token names the device."
         raise PlayParkError(ErrorCode.VALIDATION, message)
@@ -305,7 +319,9 @@ def _row(
 
 def _answer(row: Redemption, scope: Scope) -> RedemptionView:
     decision = Decision(RedemptionResult(row.result), row.reason, row.remaining)
-    english, thai = guest_message(decision, row.kind, zone=scope.zone, used_at=row.used_at)
+    english, thai = guest_message(
+        decision, row.kind, zone=scope.zone, used_at=row.used_at, direction=row.direction
+    )
     return RedemptionView(
         redemption_id=row.id,
         result=row.result,

@@ -1,13 +1,13 @@
 """Carts in, priced carts with their trace out (API.md: pricing/preview; R4–R8, R11)."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from playpark.clock import UtcDatetime
 from playpark.contracts.base import IdStr, Request, View
-from playpark.money import BasisPoints, Satang, SignedSatang
+from playpark.money import BasisPoints, Satang, SatangSum
 
 MAX_LINES, MAX_TICKETS, MAX_PAYMENTS = 100, 500, 20  # R56
 
@@ -39,10 +39,19 @@ class CartLine(Request):
 
 
 class Cart(Request):
+    """What a guest wants: at most 100 lines and 500 units (R56)."""
+
     lines: Annotated[list[CartLine], Field(min_length=1, max_length=MAX_LINES)]
     promo_codes: Annotated[list[PromoCode], Field(max_length=10)] | None = None
     discount_ids: Annotated[list[IdStr], Field(max_length=20)] | None = None
     customer_id: IdStr | None = None
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> Self:
+        if sum(line.qty for line in self.lines) > MAX_TICKETS:
+            msg = f"a cart holds at most {MAX_TICKETS} units: sell it in parts"
+            raise ValueError(msg)
+        return self
 
 
 class PreviewIn(Cart):
@@ -61,9 +70,15 @@ class Slice(View):
     vat_rate: BasisPoints
 
 
-class PricedLine(Slice):
+class PricedLine(View):
     """A line's sums, and one slice for each of its `qty` units."""
 
+    gross: SatangSum
+    line_discount: SatangSum
+    cart_discount: SatangSum
+    payable: SatangSum
+    vat: SatangSum
+    vat_rate: BasisPoints
     package_id: str
     name: str
     name_th: str
@@ -89,12 +104,12 @@ class Totals(View):
     """A sale's header. grand_total = subtotal − discount_total + exclusive VAT
     + surcharge_total + cash_rounding."""
 
-    subtotal: Satang
-    discount_total: Satang
-    tax_total: Satang
-    surcharge_total: Satang
-    cash_rounding: SignedSatang
-    grand_total: Satang
+    subtotal: SatangSum
+    discount_total: SatangSum
+    tax_total: SatangSum
+    surcharge_total: SatangSum
+    cash_rounding: SatangSum
+    grand_total: SatangSum
 
 
 class PricedCart(Totals):
@@ -103,18 +118,31 @@ class PricedCart(Totals):
     catalog_version: int
 
 
+class RungSlice(Slice, Request):
+    """A slice as a till sends it: unknown fields are refused."""
+
+
 class RungLine(Request):
     unit_price: Satang
-    slices: Annotated[list[Slice], Field(min_length=1, max_length=MAX_TICKETS)]
+    slices: Annotated[list[RungSlice], Field(min_length=1, max_length=MAX_TICKETS)]
 
 
-class Rung(Totals, Request):
+class Rung(Request):
     """What the till showed the guest: header and per-unit slices, booked as it stands (R12)."""
 
+    subtotal: Satang
+    discount_total: Satang
+    tax_total: Satang
+    surcharge_total: Satang
+    cash_rounding: Annotated[int, Field(strict=True, ge=-100, le=100)]
+    grand_total: Satang
     lines: Annotated[list[RungLine], Field(min_length=1, max_length=MAX_LINES)]
 
     @classmethod
     def of(cls, priced: PricedCart) -> "Rung":
         header = {name: getattr(priced, name) for name in Totals.model_fields}
-        lines = [RungLine(unit_price=line.unit_price, slices=line.slices) for line in priced.lines]
-        return cls(**header, lines=lines)
+        lines = [
+            {"unit_price": line.unit_price, "slices": [part.model_dump() for part in line.slices]}
+            for line in priced.lines
+        ]
+        return cls.model_validate({**header, "lines": lines})

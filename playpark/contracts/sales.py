@@ -19,7 +19,7 @@ from playpark.contracts.pricing import (
 )
 from playpark.contracts.tickets import TicketView
 from playpark.ids import UlidStr
-from playpark.money import Satang
+from playpark.money import Satang, SatangSum
 
 ReceiptNo = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{2,6}-[SRTZW][0-9]{6,9}$")]
 ShortCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-HJKMNP-TV-Z]{8}$")]
@@ -35,7 +35,7 @@ class SaleIn(Cart):
     that out and the server prices and numbers the sale.
     """
 
-    payments: Annotated[list[PaymentIn], Field(min_length=1, max_length=MAX_PAYMENTS)]
+    payments: Annotated[list[PaymentIn], Field(max_length=MAX_PAYMENTS)]
     receipt_no: ReceiptNo | None = None
     ticket_ids: Annotated[list[Annotated[list[UlidStr], PerUnit]], PerLine] | None = None
     short_codes: Annotated[list[Annotated[list[ShortCode], PerUnit]], PerLine] | None = None
@@ -65,9 +65,9 @@ class SaleView(Totals):
     cashier_name: str | None
     lines: list[PricedLine]
     payments: list[PaymentView]
-    change: Satang
+    change: SatangSum
     payment_method: str
-    """The one method of its payments, or `split`."""
+    """The one method of its payments, `split`, or `other` where nothing had to be paid."""
     catalog_version: int
     flags: list[str] = []
 
@@ -87,6 +87,6 @@ class SaleSummary(View):
     device_id: str
     shift_id: str | None
     cashier_name: str | None
-    grand_total: Satang
+    grand_total: SatangSum
     payment_method: str
     flags: list[str]

@@ -6,8 +6,9 @@ from pydantic import Field, StringConstraints, model_validator
 
 from playpark.clock import UtcDatetime
 from playpark.contracts.base import IdStr, Request, View
-from playpark.money import Satang, SignedSatang
+from playpark.money import Satang, SatangSum
 
+Pieces = Annotated[int, Field(strict=True, ge=0, le=100_000)]
 Denomination = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,6}$")]
 
 
@@ -34,7 +35,7 @@ class ShiftView(View):
 class ShiftCloseIn(Request):
     """One of `counted` ({face value in satang: pieces}) and `cash_counted` (satang)."""
 
-    counted: dict[Denomination, Annotated[int, Field(strict=True, ge=0, le=100_000)]] | None = None
+    counted: Annotated[dict[Denomination, Pieces], Field(max_length=30)] | None = None
     cash_counted: Satang | None = None
     reason_code: IdStr | None = None
     occurred_at: UtcDatetime | None = None
@@ -56,8 +57,8 @@ class ShiftCloseIn(Request):
 
 class SalesTotals(View):
     count: int
-    amount: Satang
-    by_method: dict[str, Satang]
+    amount: SatangSum
+    by_method: dict[str, SatangSum]
 
 
 class ZReport(View):
@@ -67,8 +68,8 @@ class ZReport(View):
     sales: SalesTotals
     tickets_issued: int
     cash_open: Satang
-    cash_sales: Satang
-    grand_total: Satang
+    cash_sales: SatangSum
+    grand_total: SatangSum
     """Everything this device ever sold, satang; never resets."""
     prev_hash: str
     hash: str
@@ -76,17 +77,17 @@ class ZReport(View):
 
 class ShiftClosed(View):
     shift_id: str
-    cash_expected: SignedSatang
-    cash_counted: Satang
-    cash_diff: SignedSatang
+    cash_expected: SatangSum
+    cash_counted: SatangSum
+    cash_diff: SatangSum
     z: ZReport
 
 
 class ShiftSummary(ShiftView):
-    """A shift in a list, for supervisors: with its figures once it is closed."""
+    """A shift in a list, for supervisors; the cash figures come with its close (R27)."""
 
     sales_count: int
-    sales_amount: Satang
-    cash_expected: SignedSatang | None
-    cash_counted: Satang | None
+    sales_amount: SatangSum
+    cash_expected: SatangSum | None
+    cash_counted: SatangSum | None
     z_no: int | None

@@ -54,8 +54,10 @@ class OpIn(Request):
 
 
 class BatchIn(Request):
+    """At most 50 operations (R35): more are E_BATCH_TOO_LARGE."""
+
     epoch: Counter
-    ops: Annotated[list[OpIn], Field(min_length=1, max_length=MAX_OPS)]
+    ops: Annotated[list[OpIn], Field(min_length=1)]
 
 
 class OpStatus(StrEnum):

@@ -5,15 +5,14 @@ from collections import defaultdict
 
 from playpark.contracts.catalog import TaxMode, VatMode
 from playpark.errors import ErrorCode, PlayParkError
-from playpark.money import MAX_INT, allocate, format_satang, percent_of, vat_inside
+from playpark.money import allocate, format_satang, percent_of, vat_inside
 from playpark.pricing.working import UnitMoney, Working, WorkingLine
 
 
 def base(work: Working) -> None:
     """Every line at the price list's price (R8).
 
-    Raises E_NOT_FOUND for a package that this catalogue does not sell, E_VALIDATION for a sum
-    beyond 2^53.
+    Raises E_NOT_FOUND for a package that this catalogue does not sell.
     """
     packages = {package.package_id: package for package in work.catalog.packages}
     taxes = {tax.tax_id: tax for tax in work.catalog.taxes}
@@ -26,8 +25,6 @@ def base(work: Working) -> None:
         work.lines.append(WorkingLine(package, taxes[package.tax_id], package.price, units))
         why = f"{line.qty} × {format_satang(package.price)} from the price list"
         work.note("base", why, line=index, before=0, after=line.qty * package.price)
-    if sum(line.discounted for line in work.lines) > MAX_INT:
-        raise PlayParkError(ErrorCode.VALIDATION, "The cart is too large: sell it in parts.")
 
 
 def refuse_unknown_discounts(work: Working) -> None:
@@ -35,22 +32,23 @@ def refuse_unknown_discounts(work: Working) -> None:
     cart = work.cart
     asked = [
         ("promo code", cart.promo_codes),
+        ("customer", cart.customer_id),
         ("discount", cart.discount_ids),
         *(("discount", line.discount_ids) for line in cart.lines),
         *(("manual discount", line.manual_discount) for line in cart.lines),
     ]
     for what, value in asked:
         if value:
-            message = f"No such {what} is offered in this store: take it off the cart."
+            message = f"No such {what} is known in this store: take it off the cart."
             raise PlayParkError(ErrorCode.VALIDATION, message, details={"reason": "discount"})
 
 
 def vat(work: Working) -> None:
     """VAT on the discounted price, rounded once per receipt and rate, or per line (R4)."""
-    groups: dict[tuple[str, int], list[WorkingLine]] = defaultdict(list)
+    per_line = work.catalog.vat_mode is VatMode.PER_LINE
+    groups: dict[tuple[TaxMode, int, int], list[WorkingLine]] = defaultdict(list)
     for index, line in enumerate(work.lines):
-        per_line = work.catalog.vat_mode is VatMode.PER_LINE
-        groups[line.tax.tax_id, index if per_line else -1].append(line)
+        groups[line.tax.mode, line.tax.rate, index if per_line else -1].append(line)
     for lines in groups.values():
         tax = lines[0].tax
         amounts = [line.discounted for line in lines]
@@ -64,7 +62,7 @@ def vat(work: Working) -> None:
         verb = "contained in" if inclusive else "added to"
         why = f"{tax.name} {rate}: {format_satang(total)} {verb} {format_satang(sum(amounts))}"
         after = sum(amounts) + (0 if inclusive else total)
-        work.note("vat", why, before=sum(amounts), after=after, tax_id=tax.tax_id, vat=total)
+        work.note("vat", why, before=sum(amounts), after=after, rate=tax.rate, vat=total)
 
 
 PIPELINE = (base, refuse_unknown_discounts, vat)

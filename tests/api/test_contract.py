@@ -1,5 +1,7 @@
 """Walks OpenAPI: tokens, unknown fields, the envelope. New routes are covered by themselves."""
 
+import asyncio
+import contextlib
 import re
 from typing import Any
 
@@ -149,6 +151,43 @@ async def test_a_body_without_a_declared_length_is_cut_at_the_limit(till: Outsid
     )
     assert response.status_code == 413
     assert in_envelope(response)["code"] == "E_BODY_TOO_LARGE"
+
+
+async def test_a_stranger_is_turned_away_before_the_body_is_read(outside: Outsider) -> None:
+    response = await outside.http.post("/v1/sync/batch", content=b"[" * 1_000_000)
+    assert response.status_code == 401
+    large = {"site_key": "x" * 100_000}
+    assert (await outside.call("POST", "/v1/auth/device/register", large)).status_code == 413
+
+
+async def test_headers_without_end_are_cut(api_url: str) -> None:
+    host, port = api_url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /v1/time HTTP/1.1\r\nhost: x\r\nx-long: ")
+    with contextlib.suppress(ConnectionError):
+        for _ in range(40):
+            writer.write(b"x" * 65_536)
+            await writer.drain()
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        answer = await asyncio.wait_for(reader.read(64), 10)
+    assert not answer or b" 431 " in answer
+    writer.close()
+    # The server goes on, and bodies larger than the headers' limit are still taken.
+    async with httpx.AsyncClient(base_url=api_url) as http:
+        assert (await http.get("/v1/time")).status_code == 200
+        body = {"site_key": "x", "pad": "y" * 60_000}
+        refused = await http.post("/v1/auth/device/register", json=body)
+        assert refused.status_code == 422
+
+
+async def test_a_wrong_method_says_which_are_allowed_and_no_redirect_leaves(
+    outside: Outsider,
+) -> None:
+    wrong = await outside.call("DELETE", "/v1/time")
+    assert wrong.headers["Allow"] == "GET"
+    slash = await outside.http.get("/v1/shifts/", headers={"Host": "evil.example"})
+    assert slash.status_code == 404
 
 
 async def test_a_422_never_echoes_what_was_sent(till: Outsider) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 import httpx
@@ -91,3 +92,29 @@ async def test_kill_9_of_mongod_loses_no_acknowledged_sale(tmp_path: Path) -> No
         server.stop()
     with EmbeddedMongo(tmp_path / "mongo") as again:
         _check_books(again.uri, "killed", acknowledged, device_id)
+
+
+async def test_a_database_that_hangs_is_answered_within_the_deadline(tmp_path: Path) -> None:
+    with EmbeddedMongo(tmp_path / "mongo") as server:
+        process = running_api(server.uri, "hung")
+        with process as url:
+            async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+                till = await Outsider(http).pair("POS")
+                await till.staff()
+                await till.open_shift()
+                body = await _body(till)
+                key = new_ulid()
+                os.kill(server.pid, signal.SIGSTOP)
+                try:
+                    began = time.monotonic()
+                    answers = await asyncio.gather(
+                        *(till.call("POST", "/v1/sales", body, key=key) for _ in range(6))
+                    )
+                    took = time.monotonic() - began
+                finally:
+                    os.kill(server.pid, signal.SIGCONT)
+                assert {answer.status_code for answer in answers} == {503}
+                assert all(answer.headers["Retry-After"] for answer in answers)
+                assert took < 30  # not one after the other
+                sold = await till.data("POST", "/v1/sales", body, key=key)
+                assert sold["sale"]["grand_total"] == 19_900

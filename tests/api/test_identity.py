@@ -78,9 +78,19 @@ async def test_a_refresh_token_works_once(outside: Outsider) -> None:
 
 
 async def test_a_logged_out_token_is_dead_at_once(till: Outsider) -> None:
+    token, device_token = till.token, await _device_token(till)
     await till.data("POST", "/v1/auth/logout")
-    response = await till.call("GET", "/v1/shifts/current")
-    assert response.status_code == 401
+    assert (await till.call("GET", "/v1/shifts/current")).status_code == 401
+    till.token = device_token
+    await till.staff()
+    till.token = token
+    assert (await till.call("GET", "/v1/shifts/current")).status_code == 401
+
+
+async def _device_token(till: Outsider) -> str:
+    login = {key: till.device[key] for key in ("device_id", "device_token")}
+    session = await till.data("POST", "/v1/auth/device/login", login)
+    return str(session["access_token"])
 
 
 async def test_R43_a_suspended_device_is_refused_on_the_very_next_request(

@@ -45,7 +45,7 @@ async def refusal(till: Outsider, body: dict[str, Any]) -> tuple[int, str]:
         ([{"method": "gold", "amount": 19_900}], (422, "E_VALIDATION")),
         ([{"method": "cash", "amount": 19_900.0}], (422, "E_VALIDATION")),
         ([{"method": "cash", "amount": -19_900}], (422, "E_VALIDATION")),
-        ([], (422, "E_VALIDATION")),
+        ([], (422, "E_INSUFFICIENT_TENDER")),
     ],
 )
 async def test_payments_that_do_not_settle_are_refused_and_nothing_is_sold(
@@ -132,6 +132,9 @@ async def test_a_sale_reads_back_as_it_was_answered_without_tokens_elsewhere(
     sold = await till.sell(("Adult day pass", 2))
     read = await till.data("GET", f"/v1/sales/{sold['sale']['sale_id']}")
     assert read == sold
+    await till.data("POST", "/v1/tickets/redeem", {"short_code": sold["tickets"][0]["short_code"]})
+    later = await till.data("GET", f"/v1/sales/{sold['sale']['sale_id']}")
+    assert [ticket["used"] for ticket in later["tickets"]] == [1, 0]
     other = await outside.pair("POS")
     await other.staff()
     theirs = await other.data("GET", f"/v1/sales/{sold['sale']['sale_id']}")

@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from pymongo import MongoClient
 
+from api.demo_park import demo_id
 from playpark.ids import new_ulid
 from tests.api.conftest import Outsider
 
@@ -189,9 +191,11 @@ async def test_R36_a_clock_that_is_far_off_is_clamped_and_flagged(till: Outsider
 
 async def test_the_batch_is_bounded(till: Outsider) -> None:
     body = await carousel(till)
-    for ops in ([], [op("sale", body, seq) for seq in range(51)]):
-        response = await till.call("POST", "/v1/sync/batch", {"epoch": 1, "ops": ops})
-        assert response.status_code == 422
+    empty = await till.call("POST", "/v1/sync/batch", {"epoch": 1, "ops": []})
+    assert empty.status_code == 422
+    many = {"epoch": 1, "ops": [op("sale", body, seq) for seq in range(51)]}
+    large = await till.call("POST", "/v1/sync/batch", many)
+    assert (large.status_code, large.json()["error"]["code"]) == (413, "E_BATCH_TOO_LARGE")
     unknown = await till.call("POST", "/v1/sync/batch", {"epoch": 1, "ops": [op("magic", {}, 1)]})
     assert unknown.status_code == 422
 
@@ -234,3 +238,178 @@ async def test_R50_a_pass_that_let_nobody_in_is_given_back_once(
     assert late["result"]["result"] == "pass"
     ticket = await till.data("GET", f"/v1/tickets/{single['ticket_id']}")
     assert ticket["used"] == 0
+
+
+async def test_R35_a_device_cannot_act_in_the_name_of_someone_who_is_not_logged_in(
+    outside: Outsider,
+) -> None:
+    till = await outside.pair("POS")
+    owner = demo_id("employee", "malee")
+    ops = [
+        op("shift_open", {"cash_open": 0}, 1, committed=False, employee_id=owner),
+        op("sale", await carousel(till), 2, committed=False, employee_id=owner),
+    ]
+    results = await sync(till, *ops)
+    assert [result["code"] for result in results] == ["E_PERMISSION"] * 2
+    (kept,) = await sync(till, op("sale", await carousel(till), 3, employee_id=new_ulid()))
+    assert "unknown_employee" in kept["result"]["sale"]["flags"]
+
+
+async def test_R17_a_device_that_does_not_sell_cannot_commit_a_sale(gate: Outsider) -> None:
+    body = await carousel(gate)
+    sale, shift = await sync(gate, op("sale", body, 1), op("shift_open", {"cash_open": 0}, 2))
+    assert (sale["status"], sale["code"]) == ("rejected", "E_PERMISSION")
+    assert (shift["status"], shift["code"]) == ("rejected", "E_PERMISSION")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"payments": [{"method": "cash", "amount": 4000, "tendered": 1}]},
+        {"payments": [{"method": "cash", "amount": 10**12}, {"method": "qr", "amount": 10**12}]},
+        {"payments": []},
+        {"business_date": "1970-01-01"},
+        {"business_date": "2199-12-31"},
+        {"catalog_version": 4711},
+        {"promo_codes": ["NOPE"]},
+        {"customer_id": "01HZZZZZZZZZZZZZZZZZZZZZZZ"},
+        {"expected_total": 1},
+    ],
+)
+async def test_R17_money_that_is_taken_is_booked_and_flagged_whatever_is_wrong(
+    till: Outsider, wrong: dict[str, Any]
+) -> None:
+    first, second = await sync(
+        till, op("sale", await carousel(till, **wrong), 1), op("sale", await carousel(till), 2)
+    )
+    assert (first["status"], second["status"]) == ("applied", "applied"), first
+    flags = set(first["result"]["sale"]["flags"]) - set(second["result"]["sale"]["flags"])
+    assert flags
+    assert (await till.call("GET", "/v1/shifts/current")).status_code == 200
+
+
+async def test_R17_a_package_that_was_taken_off_sale_is_still_booked(till: Outsider) -> None:
+    body = await carousel(till)
+    body["lines"][0]["package_id"] = demo_id("package", "summer-2020")
+    body["payments"][0]["amount"] = 9_900
+    (booked,) = await sync(till, op("sale", body, 1))
+    assert "inactive_package" in booked["result"]["sale"]["flags"]
+    assert booked["result"]["sale"]["grand_total"] == 9_900
+
+
+@pytest.mark.parametrize(
+    "when", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "1700000000", 1700000000]
+)
+async def test_times_at_the_ends_of_the_calendar_are_refused(till: Outsider, when: Any) -> None:
+    good = op("sale", await carousel(till), 1)
+    in_body = good | {"op_id": new_ulid(), "body": await carousel(till, occurred_at=when)}
+    refused, applied = await sync(till, in_body, good)
+    assert (refused["status"], refused["code"]) == ("rejected", "E_VALIDATION")
+    assert applied["status"] == "applied"
+    batch = {"epoch": 1, "ops": [good | {"occurred_at": when}]}
+    assert (await till.call("POST", "/v1/sync/batch", batch)).status_code == 422
+    preview = {"lines": good["body"]["lines"], "at": when}
+    assert (await till.call("POST", "/v1/pricing/preview", preview)).status_code == 422
+
+
+async def test_a_bundle_rung_with_impossible_vat_is_flagged_and_stops_nothing(
+    till: Outsider,
+) -> None:
+    family = (await till.packages())["Family bundle"]
+    part = {
+        "gross": 100,
+        "line_discount": 0,
+        "cart_discount": 0,
+        "payable": 100,
+        "vat": 10**9,
+        "vat_rate": 700,
+    }
+    rung = {
+        "subtotal": 100,
+        "discount_total": 0,
+        "tax_total": 10**9,
+        "surcharge_total": 0,
+        "cash_rounding": 0,
+        "grand_total": 100,
+        "lines": [{"unit_price": 100, "slices": [part]}],
+    }
+    body = {
+        "lines": [{"package_id": family["package_id"], "qty": 1}],
+        "payments": [{"method": "cash", "amount": 100}],
+        "rung": rung,
+    }
+    (booked,) = await sync(till, op("sale", body, 1))
+    assert booked["status"] == "applied", booked
+    assert "needs_review" in booked["result"]["sale"]["flags"]
+    unknown = body | {"rung": rung | {"lines": [{"unit_price": 1, "slices": [part | {"x": 1}]}]}}
+    (refused,) = await sync(till, op("sale", unknown, 2))
+    assert refused["code"] == "E_VALIDATION"
+
+
+async def test_absurd_amounts_are_refused_before_they_lock_a_shift(outside: Outsider) -> None:
+    till = await outside.pair("POS")
+    await till.staff()
+    body = {"cash_open": 2**53 - 1}
+    assert (await till.call("POST", "/v1/shifts/open", body, key=new_ulid())).status_code == 422
+    await till.open_shift(10**12)
+    await till.sell(("Carousel ride", 1))
+    many = {"counted": {str(face): 100_000 for face in range(1, 40)}}
+    assert (await till.call("POST", "/v1/shifts/close", many, key=new_ulid())).status_code == 422
+    closed = await till.data("POST", "/v1/shifts/close", {"cash_counted": 0}, key=new_ulid())
+    assert closed["cash_expected"] == 10**12 + 4_000
+
+
+async def test_R28_a_late_sale_is_booked_on_the_shift_it_names(outside: Outsider) -> None:
+    till = await outside.pair("POS")
+    first, second = op("shift_open", {"cash_open": 0}, 1), op("shift_open", {"cash_open": 0}, 3)
+    await sync(till, first, op("shift_close", {"cash_counted": 0}, 2), second)
+    late = op("sale", await carousel(till), 4, shift_id=first["op_id"])
+    close_again = op("shift_close", {"cash_counted": 0}, 5, shift_id=first["op_id"])
+    booked, refused = await sync(till, late, close_again)
+    assert booked["result"]["sale"]["shift_id"] == first["op_id"]
+    assert "after_close" in booked["result"]["sale"]["flags"]
+    assert (refused["status"], refused["code"]) == ("rejected", "E_SHIFT_CLOSED")
+    (closed,) = await sync(till, op("shift_close", {"cash_counted": 0}, 6))
+    assert closed["result"]["shift_id"] == second["op_id"]
+    assert closed["result"]["cash_expected"] == 0
+
+
+async def test_R24_a_short_code_in_use_is_replaced_and_flagged(till: Outsider) -> None:
+    code = (await till.sell(("Carousel ride", 1)))["tickets"][0]["short_code"]
+    (booked,) = await sync(till, op("sale", await carousel(till, short_codes=[[code]]), 1))
+    assert "short_code_replaced" in booked["result"]["sale"]["flags"]
+    assert booked["result"]["tickets"][0]["short_code"] != code
+
+
+async def test_R14_what_happened_is_recorded_once_even_on_a_duplicate(
+    till: Outsider, mongo_uri: str, database: str
+) -> None:
+    sent = op("sale", await carousel(till), 1)
+    await sync(till, sent)
+    await sync(till, sent | {"local": {"printed": True}})
+    await sync(till, sent | {"local": {"printed": False}})
+    with MongoClient(mongo_uri) as mongo:
+        record = mongo[f"{database}_live"]["operations"].find_one({"op_id": sent["op_id"]})
+    assert record is not None
+    assert record["local"]["printed"] is True
+
+
+async def test_R50_an_annulment_does_not_restart_a_clock_that_another_pass_relies_on(
+    till: Outsider, gate: Outsider, mongo_uri: str, database: str
+) -> None:
+    token = (await till.sell(("2-hour pass", 1)))["tickets"][0]["qr_token"]
+    shown = op("redemption", {"qr_token": token}, 1, committed=False)
+    (first,) = await sync(gate, shown)
+    with MongoClient(mongo_uri) as mongo:  # let a minute pass
+        tickets = mongo[f"{database}_live"]["tickets"]
+        minute = {"$subtract": ["$ends_at", 60_000]}
+        last = {"$subtract": ["$last_pass_at", 60_000]}
+        which = {"ticket_id": first["result"]["ticket_id"]}
+        tickets.update_one(which, [{"$set": {"ends_at": minute, "last_pass_at": last}}])
+    (second,) = await sync(gate, op("redemption", {"qr_token": token}, 2, committed=False))
+    assert second["result"]["remaining"] in {118, 119}
+    await sync(gate, shown | {"local": {"result": "fail"}})
+    with MongoClient(mongo_uri) as mongo:
+        ticket = mongo[f"{database}_live"]["tickets"].find_one(which)
+    assert ticket is not None
+    assert ticket["ends_at"] is not None

@@ -12,12 +12,14 @@ from playpark.canonical import StrictJsonError, canonical_json, loads_strict, op
 from playpark.clock import business_date, business_day_start, park_zone, to_utc_ms
 from playpark.ids import (
     CROCKFORD,
+    LAST_PAIRED_NUMBER,
     MAX_DEVICE_NUMBER,
     ReceiptNumber,
     ReceiptSeries,
     is_ulid,
     new_ulid,
     normalise_short_code,
+    server_short_code,
     short_code,
 )
 from playpark.tokens import mint_pp1, parse_pp1, token_hash, verify_pp1
@@ -50,7 +52,16 @@ def test_R24_a_person_may_type_it_their_way() -> None:
     assert normalise_short_code("much too long") is None
 
 
+@given(st.lists(st.integers(0, 65 * 2**22 - 1), unique=True, min_size=2, max_size=20), counters)
+def test_R24_the_server_never_makes_a_tills_code(numbers: list[int], counter: int) -> None:
+    codes = {server_short_code(KEY, number) for number in numbers}
+    assert len(codes) == len(numbers)
+    assert not codes & {short_code(KEY, device, counter) for device in (1, 2, LAST_PAIRED_NUMBER)}
+
+
 def test_R24_numbers_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="pair it again"):
+        server_short_code(KEY, 65 * 2**22)
     with pytest.raises(ValueError, match="pair it again"):
         short_code(KEY, MAX_DEVICE_NUMBER + 1, 0)
 

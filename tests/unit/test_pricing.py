@@ -101,16 +101,17 @@ def test_R4_vat_is_rounded_once_a_receipt_and_rate_or_once_a_line(
 ) -> None:
     _, catalog = drawn
     cart = priced(*drawn)
-    taxes = {tax.tax_id: tax for tax in catalog.taxes}
-    tax_of = {item.package_id: item.tax_id for item in catalog.packages}
+    taxes = {tax.tax_id: (tax.mode, tax.rate) for tax in catalog.taxes}
+    tax_of = {item.package_id: taxes[item.tax_id] for item in catalog.packages}
     expected = 0
-    for tax in taxes.values():
-        rule = vat_inside if tax.mode is TaxMode.INCLUSIVE else percent_of
-        grosses = [line.gross for line in cart.lines if tax_of[line.package_id] == tax.tax_id]
+    for mode, rate in set(taxes.values()):
+        rule = vat_inside if mode is TaxMode.INCLUSIVE else percent_of
+        # Two taxes of one rate are one group on a receipt.
+        grosses = [line.gross for line in cart.lines if tax_of[line.package_id] == (mode, rate)]
         if catalog.vat_mode is VatMode.PER_LINE:
-            expected += sum(rule(gross, tax.rate) for gross in grosses)
+            expected += sum(rule(gross, rate) for gross in grosses)
         else:
-            expected += rule(sum(grosses), tax.rate)
+            expected += rule(sum(grosses), rate)
     assert cart.tax_total == expected
 
 
@@ -157,8 +158,8 @@ def test_R13_what_the_catalogue_does_not_offer_is_refused_by_name() -> None:
         Cart(lines=[line.model_copy(update={"manual_discount": 5})]),
         Cart(lines=[line.model_copy(update={"discount_ids": ["d"]})]),
     ):
-        with pytest.raises(PlayParkError, match="is offered in this store"):
+        with pytest.raises(PlayParkError, match="is known in this store"):
             priced(cart, catalog)
-    huge = catalog.model_copy(update={"packages": [package("p", 2**53 - 1, "t")]})
+    huge = catalog.model_copy(update={"packages": [package("p", 10**12, "t")]})
     with pytest.raises(PlayParkError, match="too large"):
         priced(Cart(lines=[CartLine(package_id="p", qty=500)]), huge)

@@ -20,7 +20,7 @@ from playpark.ids import new_ulid
 from playpark.redemption import Scan, TicketState, decide, remaining
 
 AT = datetime(2026, 11, 21, 5, tzinfo=UTC)
-KINDS = [PackageKind.SINGLE, PackageKind.MULTI, PackageKind.TIMEPASS, PackageKind.CREDIT]
+KINDS = list(PackageKind)
 seconds = st.sampled_from([-100_000, -3600, -6, -5, -4, -1, 0, 1, 5, 3600, 100_000])
 moments = seconds.map(lambda offset: AT + timedelta(seconds=offset))
 
