@@ -14,14 +14,16 @@ from gate.presentation import Presentations
 from gate.sources import open_source
 from tests.gate.pictures import slip, token
 
-TICKETS = [token(n) for n in range(8)]
+TICKETS = [token(n) for n in range(6)]
 HEIGHTS = (520, 700, 950, 1150)
 
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> FilmPlan:
     slips = [slip(text, height=HEIGHTS[n % 4]) for n, text in enumerate(TICKETS)]
-    return film(slips, tmp_path_factory.mktemp("film") / "tickets.avi", seed=20261121)
+    return film(
+        slips, tmp_path_factory.mktemp("film") / "tickets.avi", seed=21, seconds_per_ticket=0.8
+    )
 
 
 def test_the_gate_reads_every_ticket_of_the_film_once(plan: FilmPlan) -> None:

@@ -1,0 +1,1 @@
+"""Sidebar group Gates: who was admitted and who was not."""

@@ -1,0 +1,1 @@
+"""Sidebar group House: the store's devices."""

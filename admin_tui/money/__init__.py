@@ -1,0 +1,1 @@
+"""Sidebar group Money: sales and shifts."""

@@ -1,0 +1,1 @@
+"""The back office's own screen; login and pairing are playpark.tui's."""

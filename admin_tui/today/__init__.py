@@ -1,0 +1,1 @@
+"""Sidebar group Today: the figures of this business day."""

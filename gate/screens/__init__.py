@@ -1,0 +1,1 @@
+"""The gate's screens: scanning, and the choice of the zone."""

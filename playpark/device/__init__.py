@@ -1,0 +1,31 @@
+"""What a till or a gate keeps on disk, and how it reaches the server (R14, R29, R34, R37).
+
+`DeviceStore` is the disk, `SyncEngine` the way out, `pairing` how a device gets its identity.
+"""
+
+from playpark.device.pairing import login, pair
+from playpark.device.records import (
+    Allocator,
+    Identity,
+    OpState,
+    PrintState,
+    RecentEmployee,
+    StoredOp,
+)
+from playpark.device.store import DeviceStore
+from playpark.device.sync import DrainReport, SyncEngine, SyncState
+
+__all__ = [
+    "Allocator",
+    "DeviceStore",
+    "DrainReport",
+    "Identity",
+    "OpState",
+    "PrintState",
+    "RecentEmployee",
+    "StoredOp",
+    "SyncEngine",
+    "SyncState",
+    "login",
+    "pair",
+]

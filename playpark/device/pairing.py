@@ -1,0 +1,76 @@
+"""How a device gets its identity and keeps it fresh (API.md: device auth; R12, R43)."""
+
+import asyncio
+
+from playpark.client import ApiClient
+from playpark.contracts.auth import DeviceRegisterIn, DeviceSession
+from playpark.contracts.tenancy import DeviceType
+from playpark.device.records import Identity
+from playpark.device.store import DeviceStore
+from playpark.errors import ErrorCode, PlayParkError
+
+SELLING = {DeviceType.POS, DeviceType.KIOSK}
+
+
+async def pair(
+    store: DeviceStore,
+    client: ApiClient,
+    site_key: str,
+    device_type: DeviceType,
+    name: str,
+) -> DeviceSession:
+    """Register with the store's site key, keep the identity, log in.
+
+    Raises PlayParkError: wrong site key, server not reachable, E_CONFLICT where the device is
+    paired already; E_DEVICE_PENDING where a supervisor has to approve it first (the identity is
+    kept: `login` goes on from there).
+    """
+    if store.identity is not None:
+        message = "This device is paired already: log it in, or choose another --data folder."
+        raise PlayParkError(ErrorCode.CONFLICT, message)
+    registered = await client.register_device(_registration(site_key, device_type, name))
+    identity = Identity(
+        api_url=client.base_url,
+        device_id=registered.device_id,
+        device_token=registered.device_token,
+        device_code=registered.device_code,
+    )
+    # Before anything else: the server shows this token only once.
+    await asyncio.to_thread(store.save_identity, identity)
+    return await login(store, client)
+
+
+async def login(store: DeviceStore, client: ApiClient) -> DeviceSession:
+    """Log the device in; refresh its identity and, where it sells, its catalogue.
+
+    Raises PlayParkError: not paired, pending, suspended, revoked, server not reachable.
+    """
+    identity = store.identity
+    if identity is None:
+        message = "This device is not paired: pair it with the store's site key first."
+        raise PlayParkError(ErrorCode.CONFLICT, message)
+    session = await client.login_device(identity.device_id, identity.device_token)
+    fresh = identity.model_copy(
+        update={
+            "api_url": client.base_url,
+            "device_code": session.device.device_code,
+            "device": session.device,
+            "store": session.store,
+            "short_code_key": session.short_code_key,
+        }
+    )
+    await asyncio.to_thread(store.save_identity, fresh)
+    if session.device.type in SELLING:
+        await asyncio.to_thread(store.save_catalog, await client.catalog())
+    return session
+
+
+def _registration(site_key: str, device_type: DeviceType, name: str) -> DeviceRegisterIn:
+    try:
+        return DeviceRegisterIn(site_key=site_key.strip(), type=device_type, name=name)
+    except ValueError as wrong:
+        message = (
+            "Type the site key as the supervisor gave it (letters, digits, hyphens) "
+            "and a name of 1 to 120 letters."
+        )
+        raise PlayParkError(ErrorCode.VALIDATION, message) from wrong

@@ -1,0 +1,80 @@
+"""Login with a PIN: who works here last stands there already (R41)."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widgets import Static
+
+from playpark.device.records import RecentEmployee
+from playpark.tui.field import Field
+from playpark.tui.form import Form
+from playpark.tui.text import safe
+
+
+class LoginScreen(Form):
+    """Asks for an email address and a PIN and hands both to `log_in`.
+
+    ↑ and ↓ go through those who logged in on this device before.
+    """
+
+    HEADING = "Log in"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("up", "recent(1)", "Someone else"),
+        ("down", "recent(-1)", "Someone else"),
+    ]
+
+    def __init__(
+        self,
+        log_in: Callable[[str, str], Awaitable[None]],
+        recent: Sequence[RecentEmployee] = (),
+        *,
+        notice: str = "",
+    ) -> None:
+        super().__init__()
+        self._log_in = log_in
+        self._recent = [employee for employee in recent if employee.email]
+        self._chosen = 0
+        self._notice = notice
+
+    def keys(self) -> Iterable[tuple[str, str]]:
+        yield ("Enter", "go on")
+        if len(self._recent) > 1:
+            yield ("↑↓", "someone else")
+        yield ("Ctrl+Q", "quit")
+
+    def fields(self) -> ComposeResult:
+        yield Static("Email address", classes="label")
+        yield Field(id="who", max_length=180)
+        yield Static("PIN", classes="label")
+        yield Field(id="pin", password=True, restrict=r"[0-9]*", max_length=8)
+        names = " · ".join(safe(employee.name) for employee in self._recent)
+        if names:
+            yield Static(Text(f"Here before: {names}"), id="hint")
+
+    def on_mount(self) -> None:
+        self.say(self._notice)
+        if self._recent:
+            self._show_chosen()
+        else:
+            self.query_one("#who", Field).focus()
+
+    def action_recent(self, step: int) -> None:
+        if self._recent:
+            self._chosen = (self._chosen + step) % len(self._recent)
+            self._show_chosen()
+
+    def _show_chosen(self) -> None:
+        who = self.query_one("#who", Field)
+        who.value = self._recent[self._chosen].email or ""
+        self.query_one("#pin", Field).focus()
+
+    async def attempt(self) -> None:
+        who, pin = self.query_one("#who", Field), self.query_one("#pin", Field)
+        typed, pin.value = pin.value, ""
+        await self._log_in(who.value.strip(), typed)
+
+    def after_refusal(self) -> None:
+        self.query_one("#pin", Field).focus()

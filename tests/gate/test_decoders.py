@@ -1,0 +1,180 @@
+"""The cascade reads what zxing-cpp reads and more; what is no ticket does no harm."""
+
+import importlib
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import zxingcpp
+
+from gate.decoders import Decoder
+from gate.frames import Image
+from gate.sources import IMAGE_SUFFIXES
+from playpark.tokens import parse_pp1
+from tests.gate.pictures import frame, qr, scene, token
+
+PHOTOS = Path(__file__).resolve().parents[3] / "shared" / "data" / "qr_photos"
+FOLDERS = sorted(p for p in PHOTOS.iterdir() if p.is_dir()) if PHOTOS.is_dir() else []
+SAMPLE = None if os.environ.get("PLAYPARK_FULL") else 40
+
+
+def no_pyzbar() -> Any:
+    raise ImportError("Unable to find zbar shared library")
+
+
+def test_all_tickets_of_one_picture_are_read() -> None:
+    image = scene(*(qr(token(n), box=5) for n in range(4)))
+
+    assert sorted(Decoder().read(frame(image))) == sorted(token(n) for n in range(4))
+
+
+def test_the_same_code_twice_in_a_picture_is_read_once() -> None:
+    assert Decoder().read(frame(scene(qr(token(1)), qr(token(1))))) == [token(1)]
+
+
+def test_a_grey_picture_is_read() -> None:
+    assert Decoder().read(frame(qr(token(2)))) == [token(2)]
+
+
+def test_nothing_is_read_from_an_empty_counter() -> None:
+    assert Decoder(stills=True).read(frame(scene())) == []
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe\x00\x80", b"\x00\x01\x02", "ตั๋ว".encode(), b"\x1b[2J"])
+def test_a_code_that_is_no_ticket_is_text_and_no_ticket(data: bytes) -> None:
+    (text,) = Decoder().read(frame(scene(qr(data))))
+
+    assert parse_pp1(text) is None
+    text.encode()  # can be sent and shown: no stray surrogate
+
+
+def blurred(sigma: float, box: int = 6) -> Image:
+    image = scene(qr(token(3), box=box))
+    rng = np.random.default_rng(7)
+    noise = rng.normal(0, 55, image.shape[:2])[:, :, None]
+    soft = cv2.GaussianBlur(image, (0, 0), sigma).astype(np.float64) + noise
+    return np.clip(soft, 0, 255).astype(np.uint8)
+
+
+def test_a_film_s_frames_are_tried_again_alternately(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[int, ...]] = []
+    monkeypatch.setattr("gate.decoders._zxing", lambda image: tried.append(image.shape) or [])
+    decoder = Decoder(load_pyzbar=no_pyzbar)
+
+    for number in (0, 2, 4):  # a slow reader may take every second frame
+        decoder.read(frame(np.zeros((100, 200, 3), np.uint8), number))
+
+    smoothed, enlarged = [(100, 200), (100, 200)], [(100, 200), (200, 400)]
+    assert tried == [*smoothed, *enlarged, *smoothed]
+
+
+def test_of_a_wide_picture_only_the_centre_is_enlarged(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[int, ...]] = []
+    monkeypatch.setattr("gate.decoders._zxing", lambda image: tried.append(image.shape) or [])
+
+    Decoder(stills=True, load_pyzbar=no_pyzbar).read(frame(np.zeros((1080, 1920, 3), np.uint8)))
+
+    assert tried[-1] == (1080, 1920)  # twice 540 x 960
+
+
+def test_a_still_picture_gets_every_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[int, ...]] = []
+    monkeypatch.setattr("gate.decoders._zxing", lambda image: tried.append(image.shape) or [])
+
+    Decoder(stills=True, load_pyzbar=no_pyzbar).read(frame(np.zeros((100, 200, 3), np.uint8)))
+
+    assert tried == [(100, 200), (100, 200), (200, 400)]
+
+
+def test_the_retry_reads_what_the_first_look_does_not() -> None:
+    image = blurred(1.0, box=4)
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    assert not zxingcpp.read_barcodes(grey, formats=zxingcpp.BarcodeFormat.QRCode)
+
+    assert Decoder(stills=True, load_pyzbar=no_pyzbar).read(frame(image)) == [token(3)]
+
+
+# --- pyzbar -----------------------------------------------------------------------------
+
+
+class Zbar:
+    """Stands in for pyzbar, whose system library is not on every machine."""
+
+    class ZBarSymbol:
+        QRCODE = 64
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def decode(self, _: Image, symbols: list[int]) -> list[Any]:
+        assert symbols == [self.ZBarSymbol.QRCODE]
+        self.calls += 1
+        return [type("Code", (), {"data": b"FROM ZBAR"})()]
+
+
+def test_without_pyzbar_one_line_says_so_and_the_rest_works() -> None:
+    decoder = Decoder(load_pyzbar=no_pyzbar)
+
+    assert decoder.note is not None
+    assert "libzbar0" in decoder.note
+    assert "\n" not in decoder.note
+    assert decoder.read(frame(qr(token(1)))) == [token(1)]
+
+
+def test_a_library_that_lacks_another_one_is_off_too() -> None:
+    def broken() -> Any:
+        raise OSError("libv4l2.so.0: cannot open shared object file")
+
+    assert Decoder(load_pyzbar=broken).note is not None
+
+
+def test_pyzbar_is_asked_last() -> None:
+    zbar = Zbar()
+    decoder = Decoder(load_pyzbar=lambda: zbar, budget=9.0)
+
+    assert decoder.read(frame(qr(token(1)))) == [token(1)]
+    assert zbar.calls == 0
+    assert decoder.read(frame(scene())) == ["FROM ZBAR"]
+
+
+def test_pyzbar_is_left_out_where_the_frame_s_budget_is_spent() -> None:
+    zbar = Zbar()
+    ticks = iter([0.0, 0.05])
+    decoder = Decoder(load_pyzbar=lambda: zbar, budget=0.04, clock=lambda: next(ticks))
+
+    assert decoder.read(frame(scene())) == []
+    assert zbar.calls == 0
+
+
+def test_the_real_pyzbar_reads_where_it_is_installed() -> None:
+    try:
+        importlib.import_module("pyzbar.pyzbar")
+    except (ImportError, OSError):
+        assert Decoder().note is not None
+        return
+    decoder = Decoder()
+
+    assert decoder.note is None
+    assert decoder._last is not None
+    assert decoder._last(qr(token(1))) == [token(1).encode()]
+
+
+# --- photos -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.name))
+def test_the_cascade_is_at_least_as_good_as_zxing_alone(folder: Path) -> None:
+    photos = sorted(p for p in folder.iterdir() if p.suffix in IMAGE_SUFFIXES)[:SAMPLE]
+    decoder = Decoder(stills=True)
+
+    alone, cascade = 0, 0
+    for photo in photos:
+        image = np.asarray(cv2.imread(str(photo)), dtype=np.uint8)
+        alone += bool(zxingcpp.read_barcodes(image, formats=zxingcpp.BarcodeFormat.QRCode))
+        cascade += bool(decoder.read(frame(image)))
+
+    assert cascade >= alone
+    assert cascade >= 0.9 * len(photos)
