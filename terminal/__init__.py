@@ -1,0 +1,1 @@
+"""The cashier's register. `till` is what it does, `app`, `screens` and `widgets` what it shows."""

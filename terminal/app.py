@@ -1,0 +1,205 @@
+"""The register's program: which screen is shown, and what runs beside it (SCREENS, PLATFORM).
+
+Payments, sync and printing are workers of the app, so no screen that closes can end them.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, ClassVar
+
+from textual.app import SystemCommand
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from playpark.clock import Clock, park_zone
+from playpark.tui import (
+    Confirm,
+    LoginScreen,
+    PairingDetails,
+    PairingScreen,
+    ParkApp,
+    Status,
+)
+from terminal.actions import available
+from terminal.screens.close_shift import CloseShiftDialog
+from terminal.screens.dialogs import PapersInDoubt
+from terminal.screens.open_shift import OpenShiftScreen
+from terminal.screens.register import RegisterScreen
+from terminal.till import SALE_DEADLINE_S, Till, TillState
+
+CATALOG_EVERY_S = 300.0
+NO_DIALOG = 2
+"""Screens on the stack while no dialog is open: Textual's own empty one, and ours."""
+
+MakeTill = Callable[[str], Till]
+"""A till that speaks to the API at this address. Raises PlayParkError where it is no address."""
+
+
+class PosApp(ParkApp):
+    """The register. `known` is what the command line tells of pairing."""
+
+    CSS_PATH = "pos.tcss"
+    TITLE = "PlayPark till"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("ctrl+q", "quit", "Quit"),
+        ("ctrl+l", "log_out", "Log out"),
+    ]
+
+    def __init__(self, make_till: MakeTill, clock: Clock, known: PairingDetails) -> None:
+        super().__init__()
+        self._make_till = make_till
+        self._clock = clock
+        self._known = known
+        self._address = known.api_url
+        self.till = make_till(known.api_url)
+        self._heard: Till | None = None
+        self._shown = self._stage
+
+    def on_mount(self) -> None:
+        self.push_screen(self._screen())
+        self._start()
+        self.set_interval(CATALOG_EVERY_S, self._refresh_catalog)
+
+    def _start(self) -> None:
+        """Begin what runs beside the screens, for the till of now."""
+        if self._heard is not self.till:
+            self._heard = self.till
+            self.till.listen(self._changed)
+            self.run_worker(self.till.papers.run(), group="papers", exclusive=True)
+        if self.till.store.identity is not None:
+            self.run_worker(self.till.engine.run_forever(), group="sync", exclusive=True)
+
+    # --- what is shown ------------------------------------------------------------------
+
+    def status(self) -> Status:
+        till, identity = self.till, self.till.store.identity
+        store = identity.store if identity else None
+        zone = park_zone(store.tz if store else None)
+        parts = [store.name if store else "PlayPark"]
+        if identity:
+            parts.append(f"till {identity.device_code}")
+        if till.employee:
+            parts.append(till.employee.name)
+        if till.shift:
+            parts.append(f"shift {till.shift.occurred_at.astimezone(zone):%H:%M}")
+        return Status(
+            title=" · ".join(parts),
+            now=self._clock.now().astimezone(zone),
+            sync=till.engine.state if identity else None,
+            notes=(till.papers.printer_state,) if store else (),
+        )
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette: every action that works now, by name."""
+        if isinstance(screen, RegisterScreen):
+            for action in available(self.till):
+                yield SystemCommand(
+                    f"{action.title} ({action.label})",
+                    action.help,
+                    partial(screen.post_message, RegisterScreen.Chosen(action.name)),
+                )
+        else:
+            yield SystemCommand("Quit (^Q)", "Close the program.", self.action_quit)
+
+    @property
+    def _stage(self) -> TillState:
+        """The till's state as far as it decides on the screen."""
+        return TillState.SELLING if self.till.state is TillState.PAYING else self.till.state
+
+    def _screen(self) -> Screen[Any]:
+        match self._stage:
+            case TillState.UNPAIRED:
+                return PairingScreen(self._pair, self._known)
+            case TillState.LOGGED_OUT:
+                return LoginScreen(self._log_in, self.till.store.recent_employees())
+            case TillState.NO_SHIFT:
+                return OpenShiftScreen(self.till.open_shift)
+            case _:
+                return RegisterScreen(self.till)
+
+    def _changed(self) -> None:
+        """The till says that something is new."""
+        self._route()
+        for screen in self.screen_stack:
+            if not screen.is_running:
+                continue
+            if isinstance(screen, RegisterScreen):
+                screen.renew()
+            elif isinstance(screen, CloseShiftDialog):
+                screen.show(self.till.closing)
+
+    def _route(self, _answer: object = None) -> None:
+        """Show the screen that the till's state asks for; no dialog is taken away."""
+        if len(self.screen_stack) == NO_DIALOG and self._shown is not self._stage:
+            self._shown = self._stage
+            self.switch_screen(self._screen())
+
+    # --- device and people --------------------------------------------------------------
+
+    async def _pair(self, details: PairingDetails) -> None:
+        if details.api_url != self._address:
+            fresh = self._make_till(details.api_url)
+            await self.till.close()
+            self._address, self.till = details.api_url, fresh
+        try:
+            await self.till.pair(details.site_key, details.name)
+        finally:
+            # Also where it waits for its approval: it comes while the screen is looked at.
+            self._start()
+            self._route()
+
+    async def _log_in(self, email: str, pin: str) -> None:
+        await self.till.log_in(email, pin)
+        self.run_worker(self.till.papers.resume(self.till.papers.due, SALE_DEADLINE_S))
+
+    def action_log_out(self) -> None:
+        if self._stage is TillState.NO_SHIFT:
+            self.run_worker(self.till.log_out(), group="log_out")
+
+    def _refresh_catalog(self) -> None:
+        if self._stage is TillState.SELLING and self.till.engine.online:
+            self.run_worker(self.till.refresh_catalog(), group="catalog", exclusive=True)
+
+    # --- what the register asks for -----------------------------------------------------
+
+    def on_register_screen_recorded(self, event: RegisterScreen.Recorded) -> None:
+        # Never exclusive: the next sale must not end the one before.
+        self.run_worker(self.till.deliver(event.op), group="pay")
+
+    def on_register_screen_wanted(self, event: RegisterScreen.Wanted) -> None:
+        match event.name:
+            case "print":
+                self._print_waiting()
+            case "close_shift":
+                self.push_screen(CloseShiftDialog(self.till.close_shift), self._route)
+            case "log_out":
+                self.run_worker(self.till.log_out(), group="log_out")
+            case "quit":
+                self.run_worker(self.action_quit(), group="quit")
+
+    async def action_quit(self) -> None:
+        """Quit; a sale that is being rung is asked about first."""
+        if not self.till.basket:
+            self.exit()
+            return
+
+        def answered(sure: bool | None) -> None:
+            if sure:
+                self.exit()
+
+        self.push_screen(Confirm("Quit now?", "The basket is not sold and will be lost."), answered)
+
+    def _print_waiting(self) -> None:
+        papers = self.till.papers
+        if papers.due:
+            self.run_worker(self.till.print_due(), group="print")
+        if not (doubtful := papers.doubtful):
+            return
+
+        def answered(again: bool | None) -> None:
+            if again:
+                self.run_worker(papers.resume(doubtful, SALE_DEADLINE_S), group="print")
+            elif again is False:
+                self.run_worker(papers.are_on_paper(doubtful), group="print")
+
+        self.push_screen(PapersInDoubt(papers.receipts(doubtful)), answered)

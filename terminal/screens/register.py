@@ -1,0 +1,298 @@
+"""The register: what a cashier looks at all day (SCREENS; R8, R12, R23).
+
+The screen reads the till and draws it; what a key does is decided here, done by the till.
+"""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Input, Static
+
+from playpark.clock import park_zone
+from playpark.contracts.catalog import PackageView
+from playpark.contracts.pricing import PaymentMethod
+from playpark.device import StoredOp
+from playpark.errors import PlayParkError
+from playpark.money import format_satang
+from playpark.tui import Confirm, StatusBar, keys_text, safe
+from playpark.tui.theme import MUTED
+from terminal.actions import ACTIONS, BY_KEY, PACKAGE_KEYS, Action, available
+from terminal.entry import Amount, Nothing, Scanned, Search, find, quantity, read
+from terminal.screens.dialogs import TakePayment, WhyThisPrice
+from terminal.till import Till, TillState
+from terminal.widgets.basket_view import BasketView
+from terminal.widgets.entry_line import CLEARING, ENTER, EntryLine
+from terminal.widgets.last_sales import LastSales, standing
+from terminal.widgets.tickets_panel import TicketsPanel
+from terminal.widgets.totals import Figure, Totals
+
+SCANNED = "That is a ticket or a barcode: ticket lookup is on the gate."
+PACKAGE_OF_KEY = {f"f{number}": number - 1 for number in range(1, PACKAGE_KEYS + 1)}
+
+
+class RegisterScreen(Screen[None]):
+    """Keys in, till out. What talks to the network or the printer is left to the app."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as Textual has it
+
+    class Chosen(Message):
+        """An action of the palette."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    class Recorded(Message):
+        """A sale is on the disk: the app sends and prints it."""
+
+        def __init__(self, op: StoredOp) -> None:
+            super().__init__()
+            self.op = op
+
+    class Wanted(Message):
+        """Something that the app does: log out, quit, print, refresh."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def __init__(self, till: Till) -> None:
+        super().__init__()
+        self._till = till
+        self._listing = False
+
+    def compose(self) -> ComposeResult:
+        identity = self._till.store.identity
+        zone = park_zone(identity.store.tz if identity and identity.store else None)
+        yield StatusBar()
+        yield Static(id="last", markup=False)
+        with Horizontal(id="panels"):
+            yield BasketView()
+            yield TicketsPanel()
+            yield LastSales(zone)
+        yield Totals()
+        yield Static(id="notice", markup=False)
+        with Horizontal(id="ask"):
+            yield Static("▸", id="prompt")
+            yield EntryLine()
+        yield Static(id="keys", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one(EntryLine).focus()
+        self.renew()
+
+    # --- drawing ------------------------------------------------------------------------
+
+    def renew(self) -> None:
+        """Draw the till as it is now."""
+        till, basket = self._till, self.query_one(BasketView)
+        basket.priced = till.priced
+        lines = len(till.basket.lines)
+        basket.marked = min(basket.marked, max(lines - 1, 0))
+        self.query_one(TicketsPanel).packages = till.packages
+        self.query_one(LastSales).sales = till.last_sales
+        self.query_one("#last", Static).update(self._last_sale())
+        notice = self.query_one("#notice", Static)
+        notice.set_class(till.notice.refused, "refused")
+        notice.update(Text(safe(till.notice.text), no_wrap=True, overflow="ellipsis"))
+        self._show_keys()
+        self._show_totals()
+        self.query_one(StatusBar).renew()
+
+    def _last_sale(self) -> Text:
+        sales = self._till.last_sales
+        if not sales:
+            return Text(" No sale on this till yet.", style=MUTED)
+        last = sales[0]
+        change = f"  change {format_satang(last.change)}" if last.change else ""
+        row = Text(f" Last sale {last.receipt_no}  {format_satang(last.total)}{change}  ")
+        word, colour = standing(last)
+        row.append(word, style=colour)
+        return row
+
+    def _show_keys(self) -> None:
+        """The keys that work now: in a list Enter adds, else it takes cash."""
+        words = [(each.label, each.words) for each in available(self._till) if each.words]
+        if self.query_one(TicketsPanel).found is not None:
+            words = [("⏎", "add"), ("↑↓", "choose"), ("Esc", "back")]
+        elif self._till.basket:
+            words.insert(1, ("1000⏎", "tendered"))
+        self.query_one("#keys", Static).update(keys_text([*words, ("^P", "all")]))
+
+    def _show_totals(self) -> None:
+        till, totals = self._till, self.query_one(Totals)
+        if (sold := till.sold) is not None:
+            is_cash = sold.method is PaymentMethod.CASH
+            totals.show(
+                Figure(f"PAID {sold.method.value.upper()}", sold.total, "good"),
+                Figure("TENDER", sold.tendered),
+                Figure("CHANGE", sold.change if is_cash else None, "good"),
+            )
+            return
+        total = till.priced.grand_total if till.priced else 0
+        entry = read(self.query_one(EntryLine).value)
+        if not isinstance(entry, Amount) or not till.basket:
+            totals.show(Figure("TOTAL", total), Figure("TENDER"), Figure("CHANGE"))
+            return
+        change = Figure("CHANGE", entry.satang - total)
+        if entry.satang < total:
+            change = Figure("MISSING", total - entry.satang, "bad")
+        totals.show(Figure("TOTAL", total), Figure("TENDER", entry.satang), change)
+
+    # --- typing -------------------------------------------------------------------------
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        if event.value:
+            self._till.begin_sale()
+            self._show_list(self._found(event.value))
+        elif not self._listing:
+            self._show_list(None)
+        self._show_totals()
+
+    async def on_entry_line_pressed(self, event: EntryLine.Pressed) -> None:
+        """One key after the other: a sale is recorded before the next key is looked at, and a
+        key that was pressed before a dialog came up does nothing."""
+        if not self.is_active or self._till.state is not TillState.SELLING:
+            return
+        match event.key:
+            case key if key in ENTER:
+                await self._enter(event)
+            case "up" | "down":
+                self._move(-1 if event.key == "up" else 1)
+            case key if key in PACKAGE_OF_KEY:
+                self._package(PACKAGE_OF_KEY[key], event.text)
+            case key if key in BY_KEY:
+                await self._act(BY_KEY[key])
+        if event.key in CLEARING and event.key != "f8":
+            self._listing = False
+            self._show_list(None)
+
+    async def on_register_screen_chosen(self, event: Chosen) -> None:
+        await self._act(next(action for action in ACTIONS if action.name == event.name))
+
+    async def _enter(self, event: EntryLine.Pressed) -> None:
+        # The line is empty again by now, and with it the list: find once more.
+        found, marked = self._found(event.text), self.query_one(TicketsPanel).marked
+        match read(event.text, seconds=event.seconds):
+            case Scanned():
+                self._say(SCANNED)
+            case Search() | Nothing() if found:
+                self._add(found[min(marked, len(found) - 1)], 1)
+            case Search():
+                self._say("No ticket by that name.")
+            case Amount(satang):
+                await self._tender(satang)
+            case _ if self._till.basket:
+                await self._sell(self._till.pay_exact_cash())
+
+    def _move(self, step: int) -> None:
+        panel, basket = self.query_one(TicketsPanel), self.query_one(BasketView)
+        if panel.found:
+            panel.marked = (panel.marked + step) % len(panel.found)
+        elif lines := len(self._till.basket.lines):
+            basket.marked = (basket.marked + step) % lines
+
+    def _package(self, index: int, text: str) -> None:
+        """As many of a package as the number that stood on the entry line."""
+        if index >= len(self._till.packages):
+            return
+        qty = 1 if isinstance(read(text), Search) else quantity(text)
+        if qty is None:
+            self._say("Type a number from 1 to 999 before a ticket key.")
+        else:
+            self._add(self._till.packages[index], qty)
+
+    def _add(self, package: PackageView, qty: int) -> None:
+        try:
+            self._till.add(package.package_id, qty)
+        except PlayParkError as refused:
+            self._say(refused.message)
+            return
+        rung = [each for each, _ in self._till.basket.lines]
+        self.query_one(BasketView).marked = rung.index(package.package_id)
+
+    async def _act(self, action: Action) -> None:
+        """Do an action if it works now."""
+        if not action.when(self._till):
+            return
+        till, basket = self._till, self.query_one(BasketView)
+        match action.name:
+            case "exact":
+                await self._sell(till.pay_exact_cash())
+            case "void":
+                till.void_line(basket.marked)
+            case "undo":
+                till.undo()
+            case "card":
+                self._take(PaymentMethod.CARD)
+            case "qr":
+                self._take(PaymentMethod.QR)
+            case "why" if till.priced:
+                self.app.push_screen(WhyThisPrice(till.priced, basket.marked))
+            case "more":
+                self._listing = True
+                self._show_list(till.packages)
+            case _:
+                self.post_message(self.Wanted(action.name))
+
+    # --- money --------------------------------------------------------------------------
+
+    async def _tender(self, satang: int) -> None:
+        till = self._till
+        if till.priced is None:
+            self._say("The basket is empty: add a ticket first.")
+        elif till.is_unusual(satang):
+            total = format_satang(till.priced.grand_total)
+            reason = f"{format_satang(satang)} is more than ten times the total of {total}."
+
+            async def answered(sure: bool | None) -> None:
+                if sure:
+                    await self._sell(till.pay_cash(satang, confirmed=True))
+
+            self.app.push_screen(Confirm("Is that the amount?", reason), answered)
+        else:
+            await self._sell(till.pay_cash(satang))
+
+    def _take(self, method: PaymentMethod) -> None:
+        if (priced := self._till.priced) is None:
+            return
+
+        async def answered(reference: str | None) -> None:
+            # What the guest paid is what was shown: nothing else is booked for it.
+            if reference is not None and self._till.priced is priced:
+                await self._sell(self._till.pay(method, reference=reference))
+
+        self.app.push_screen(TakePayment(method, priced.grand_total), answered)
+
+    async def _sell(self, payment: Coroutine[Any, Any, StoredOp]) -> None:
+        try:
+            op = await payment
+        except PlayParkError as refused:
+            self._say(refused.message)
+        else:
+            self.post_message(self.Recorded(op))
+
+    # --- inside -------------------------------------------------------------------------
+
+    def _found(self, text: str) -> list[PackageView] | None:
+        """What the list shows for a text; None where there is no list."""
+        entry = read(text)
+        if isinstance(entry, Search):
+            return find(entry.text, self._till.packages)
+        return self._till.packages if self._listing and not text else None
+
+    def _show_list(self, found: list[PackageView] | None) -> None:
+        panel = self.query_one(TicketsPanel)
+        panel.found = found
+        if found is not None:
+            panel.marked = 0
+        self._show_keys()
+
+    def _say(self, sentence: str) -> None:
+        self._till.tell(sentence, refused=True)
