@@ -18,8 +18,8 @@ test: lint ## All checks: style, types, imports, tests
 nightly: lint ## The same properties with full counts
 	PLAYPARK_FULL=1 $(BIN)/python -m pytest -n 2 -q --timeout 3600
 
-api: $(STAMP) ## The API with its own MongoDB and the demo park on port 48080
-	@$(BIN)/playpark api --embedded --demo
+api: $(STAMP) ## The API with its own MongoDB and the demo park on port 48080 (DATA=folder)
+	@$(BIN)/playpark api --embedded --demo --data $(or $(DATA),.data/mongo)
 
 pos: $(STAMP) ## The cashier's register
 	@$(BIN)/playpark pos

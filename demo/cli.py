@@ -16,9 +16,12 @@ from playpark.errors import ErrorCode, PlayParkError
 
 NEXT = """\
 [bold]What to do next[/bold]
-  make api     the server with the demo park (leave it running), then in other windows:
-  make pos     the register: site key DEMO-MAIN-GATE, cashier@demo.playpark, PIN 1111
-  make gate    the gate with camera 0; GATE_SOURCE={film} shows the film
+  make api DATA={folder}/mongo
+               the server with all that the demo left; leave it running, and beside it:
+  make pos     the register: site key DEMO-MAIN-GATE
+               cashier@demo.playpark, PIN 1111
+  make gate    the gate with camera 0, or with the film, whose tickets are used by now:
+               make gate GATE_SOURCE={folder}/film.avi
   make admin   the back office: supervisor@demo.playpark, PIN 9999
 """
 
@@ -48,9 +51,9 @@ def register(app: typer.Typer) -> None:
             tell(Step("Start MongoDB and the API, load the demo park", server.url, seconds))
             asyncio.run(Story(server.url, folder, tell).run())
         console.print(_table(steps))
-        papers = folder / "papers"
-        console.print(f"The papers are in [bold]{papers}[/bold], the film beside them.\n")
-        console.print(NEXT.format(film=folder / "film.avi"), highlight=False)
+        shown = _shown(folder)
+        console.print(f"The papers are in [bold]{shown}/papers[/bold], the film beside them.\n")
+        console.print(NEXT.format(folder=shown), highlight=False, soft_wrap=True)
 
 
 def _fresh(out: Path) -> Path:
@@ -67,6 +70,11 @@ def _fresh(out: Path) -> Path:
         message = f"{out} cannot be written ({failed.strerror}): choose another --out."
         raise PlayParkError(ErrorCode.UNAVAILABLE, message) from failed
     return out.resolve()
+
+
+def _shown(folder: Path) -> Path:
+    """The folder as one would type it here."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def _table(steps: list[Step]) -> Table:
