@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from api.cli import _listen
+
 
 def playpark(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     inherited = {
@@ -56,6 +58,13 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     assert f"port {port}" in told
     assert "choose another --port" in told
     assert not (tmp_path / ".data").exists()
+
+
+def test_answers_do_not_wait_for_delayed_acknowledgements() -> None:
+    with _listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_wrong_setting_is_named(tmp_path: Path) -> None:

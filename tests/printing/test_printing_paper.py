@@ -153,7 +153,11 @@ def test_a_drawn_figure_is_whole_beside_any_label(paper: Paper, size: int) -> No
     assert any(same(end, expected) for end in ends)
 
 
-@settings(max_examples=40, phases=[Phase.explicit, Phase.generate], deadline=None)
+@settings(
+    max_examples=settings.default.max_examples // 5,
+    phases=[Phase.explicit, Phase.generate],
+    deadline=None,
+)
 @given(st.text(max_size=30), st.text(max_size=10), st.sampled_from(Paper))
 def test_no_text_can_smuggle_a_command(left: str, right: str, paper: Paper) -> None:
     document = Document((Text(left), Columns(left, right), Qr("X", left), Cut()), paper)
