@@ -35,6 +35,8 @@ SITE_KEY = "DEMO-MAIN-GATE"
 CASHIER = ("cashier@demo.playpark", "1111")
 SUPERVISOR = ("supervisor@demo.playpark", "9999")
 FLOAT = 100_000
+PATIENCE = 10.0
+"""Seconds: the demo proves what is decided; a guest at a real gate waits 0.8 s at most."""
 NOTES = (100_000, 50_000, 10_000, 5_000, 2_000, 1_000, 500, 200, 100, 50, 25, 1)
 """Thai notes and coins, satang; one satang for what is left."""
 
@@ -176,7 +178,8 @@ class Story:
         """The last answer to each showing, from the gate's own pipeline."""
         clock = SystemClock()
         store = DeviceStore.open(self.folder / "gate" / "device.db", clock)
-        station = Station(store, clock, open_source(str(video)), api_url=self.url)
+        source = open_source(str(video))
+        station = Station(store, clock, source, api_url=self.url, deadline=PATIENCE)
         answers: dict[int, Scan] = {}
         async with station:
             await station.connect(site_key=SITE_KEY, name="Demo gate")

@@ -9,7 +9,7 @@ from typing import Self
 
 import httpx
 
-from gate.admission import Admission, Code
+from gate.admission import DEADLINE, Admission, Code
 from gate.answers import Scan
 from gate.decoders import Decoder
 from gate.frames import Frame
@@ -29,6 +29,7 @@ class Station:
     """A gate: its disk, its line to the server, its camera, its place.
 
     `connect` first; `scans` then runs until its frames end. `source` None: hand scanner only.
+    `deadline`: seconds a guest waits for the server.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Station:
         api_url: str,
         zone: str | None = None,
         direction: Direction = Direction.ENTRY,
+        deadline: float = DEADLINE,
         monotonic: Callable[[], float] = time.monotonic,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -51,6 +53,7 @@ class Station:
         self.keyed: asyncio.Queue[Code] = asyncio.Queue()
         self._wanted_zone = zone
         self._direction = direction
+        self._deadline = deadline
         self._transport = transport
         self._newest: Newest | None = None
         self._sending: asyncio.Task[None] | None = None
@@ -151,7 +154,13 @@ class Station:
     def _line(self, api_url: str) -> None:
         self.client = ApiClient(api_url, transport=self._transport)
         self.engine = SyncEngine(self.store, self.client, self.clock)
-        self.admission = Admission(self.store, self.engine, self.clock, direction=self._direction)
+        self.admission = Admission(
+            self.store,
+            self.engine,
+            self.clock,
+            direction=self._direction,
+            deadline=self._deadline,
+        )
 
     def _zone_id(self, wanted: str | None) -> str | None:
         if wanted is None:
