@@ -1,5 +1,6 @@
 # Everything starts from Python 3.11+ and make alone: each target makes .venv by itself.
-PYTHON ?= python3
+# Python 3.11 is preferred: the packaged MongoDB has all its libraries there.
+PYTHON ?= $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed

