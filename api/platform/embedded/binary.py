@@ -9,7 +9,6 @@ from pathlib import Path
 
 from api.platform.embedded.errors import EmbeddedMongoError
 
-
 _OPENSSL = "libcrypto.so.1.1"
 _SYSTEM_LIBRARIES = ("/usr/lib64", "/usr/lib", "/usr/local/lib")
 
