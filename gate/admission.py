@@ -121,6 +121,8 @@ class Admission:
             if result is not None:
                 return Verdict(self._settle(op_id, result, showing.direction))
             return await self._without_answer(op_id, showing)
+        except ValidationError:  # no text that could be sent, so no ticket
+            return Verdict(FOREIGN)
         except PlayParkError as refusal:  # such as a full disk: nothing was recorded
             return Verdict(not_accepted(refusal.message))
 

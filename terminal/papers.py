@@ -72,7 +72,7 @@ class Papers:
 
     def receipts(self, op_ids: list[str]) -> list[str]:
         """The receipt numbers of operations that are not on paper."""
-        return [self._receipts[op_id] for op_id in op_ids]
+        return [self._receipts.get(op_id, op_id) for op_id in op_ids]
 
     async def run(self) -> None:
         """Print what is answered, until cancelled."""
@@ -106,6 +106,9 @@ class Papers:
     def _heard(self, op: StoredOp, result: OpResult) -> None:
         if op.kind is not OpKind.SALE or op.op_id not in self._waiting:
             return
+        if op.state is OpState.APPLIED and result.status is OpStatus.REJECTED:
+            self._tell(f"{op.receipt_no} is sold; its tickets cannot be had now. Ctrl+R.", True)
+            return
         if result.status is OpStatus.REJECTED:
             reason = result.message or "it gave no reason"
             self._tell(
@@ -123,9 +126,9 @@ class Papers:
         self._queue.put_nowait((op.op_id, PrintState.DUE))
 
     async def _print(self, op_id: str, expected: PrintState) -> None:
-        if not await asyncio.to_thread(self._store.claim_print, op_id, expected):
+        answer = self._answers.get(op_id)
+        if answer is None or not await asyncio.to_thread(self._store.claim_print, op_id, expected):
             return
-        answer = self._answers[op_id]
         copy = expected is PrintState.DOUBTFUL
         try:
             await asyncio.to_thread(self._printer.print_sale, answer, copy=copy)

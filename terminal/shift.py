@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from playpark.contracts.shifts import ShiftClosed, ShiftCloseIn, ShiftOpenIn
 from playpark.contracts.sync import OpKind, OpResult, OpStatus
 from playpark.device import DeviceStore, StoredOp
@@ -25,7 +27,10 @@ class Closing:
     def answered(self, result: OpResult) -> "Closing":
         if result.status is OpStatus.REJECTED:
             return replace(self, refusal=result.message or "The server gave no reason.")
-        return replace(self, closed=ShiftClosed.model_validate(result.result))
+        try:
+            return replace(self, closed=ShiftClosed.model_validate(result.result))
+        except ValidationError:
+            return replace(self, refusal="The server's answer cannot be read: call support.")
 
 
 def open_on(store: DeviceStore) -> StoredOp | None:

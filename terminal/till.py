@@ -289,7 +289,8 @@ class Till:
         if result is None and self.sold is not None and self.sold.op_id == op.op_id:
             state = self.engine.state
             # A server that answers and does not take it says why.
-            self.tell(f"Saved, not sent: {state.last_error}" if state.online else SAVED)
+            reason = state.last_error or "the server is busy"
+            self.tell(f"Saved, not sent: {reason}" if state.online else SAVED)
 
     async def print_due(self) -> None:
         """Print what is sold and not on paper; what may be out already is asked about first."""
@@ -374,6 +375,8 @@ class Till:
         if op.kind is OpKind.SHIFT_OPEN and op.state is OpState.REJECTED:
             self._shift = None if self._shift and self._shift.op_id == op.op_id else self._shift
             self.tell(f"The server refused to open the shift: {result.message}", refused=True)
+        if op.kind is OpKind.SHIFT_CLOSE and op.state is OpState.REJECTED and self._shift is None:
+            self._shift = shift.open_on(self._store)  # it was not closed: go on with it
         if self.closing and op.op_id == self.closing.op_id:
             self.closing = self.closing.answered(result)
         self._tell_changed()

@@ -333,7 +333,9 @@ def _kept(kind: OpKind, result: dict[str, Any] | None) -> dict[str, Any] | None:
     """What of an answer goes to the disk: ids and flags of a sale, and never a ticket's token."""
     if result is None or kind is not OpKind.SALE:
         return result
-    sale = result.get("sale", {})
+    sale = result.get("sale")
+    if not isinstance(sale, dict):
+        return None
     return {name: sale[name] for name in ("sale_id", "receipt_no", "flags") if name in sale}
 
 

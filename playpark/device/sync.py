@@ -20,6 +20,8 @@ from playpark.device.store import DeviceStore
 from playpark.errors import ErrorCode, PlayParkError
 
 BACKOFF_BASE_S, BACKOFF_CAP_S = 1.0, 60.0
+LONGEST_PAUSE_S = 300.0
+"""No answer, however wrong, keeps a till from its server for longer."""
 OFFLINE_GRACE_S = 0.3
 """How long a guest waits for a server that did not answer the last time."""
 
@@ -53,7 +55,7 @@ def backoff(attempt: int, retry_after: float | None, jitter: Callable[[], float]
     """Seconds before attempt number `attempt` (from 1): full jitter, but never less than the
     server asked for (R37)."""
     ceiling = min(BACKOFF_CAP_S, BACKOFF_BASE_S * (1 << min(attempt - 1, 16)))
-    return max(jitter() * ceiling, retry_after or 0.0)
+    return max(jitter() * ceiling, min(retry_after or 0.0, LONGEST_PAUSE_S))
 
 
 class SyncEngine:
@@ -210,20 +212,16 @@ class SyncEngine:
 
     async def _answers(self, batch: list[StoredOp]) -> dict[str, OpResult]:
         """The answer to each operation. A batch that is refused whole is sent one by one, so
-        that one poisoned operation holds nobody up; that one counts as rejected (R35)."""
+        that one poisoned operation holds nobody up (R35). That one has no answer and stays
+        queued, with the reason on the screen: only the server may say that it is rejected."""
         try:
             return await self._send(batch)
         except PlayParkError as fault:
             if fault.code not in _BAD_BATCH:
                 raise
             if len(batch) == 1:
-                refusal = OpResult(
-                    op_id=batch[0].op_id,
-                    status=OpStatus.REJECTED,
-                    code=fault.code,
-                    message=fault.message,
-                )
-                return {refusal.op_id: refusal}
+                self._reached(fault.message)
+                return {}
         found: dict[str, OpResult] = {}
         for op in batch:
             found |= await self._answers([op])
@@ -244,6 +242,10 @@ class SyncEngine:
         return {result.op_id: result for result in answer.results}
 
     async def _settle(self, op: StoredOp, result: OpResult | None, report: DrainReport) -> None:
+        if result is not None and result.code == ErrorCode.INTERNAL:
+            # A fault of the server is no verdict on what was sold: it is asked again (R17).
+            self._reached(result.message)
+            result = None
         if result is None or result.status not in _FINAL:
             report.waiting += 1
             if result is not None and result.retry_after is not None:
@@ -277,7 +279,8 @@ class SyncEngine:
 
     def _pause(self, retry_after: float | None) -> None:
         if retry_after is not None:
-            self._not_before = asyncio.get_running_loop().time() + retry_after
+            pause = min(retry_after, LONGEST_PAUSE_S)
+            self._not_before = asyncio.get_running_loop().time() + pause
 
     def _reached(self, error: str | None) -> None:
         self._turn(online=True, error=error)

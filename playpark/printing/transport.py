@@ -2,11 +2,16 @@
 
 TCP 9100 gives no acknowledgement, so the printer's status is asked before and after; one that
 answers nothing is accepted. A failure says whether paper may already be out, so that nobody
-prints a ticket twice by retrying blindly. A send blocks for 4 s at most: call it in a thread.
+prints a ticket twice by retrying blindly. A send lasts as long as the printer goes on taking
+data, and ends 3 s after it stops: call it in a thread.
 """
 
 import errno
+import fcntl
+import os
 import socket
+import sys
+import termios
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -148,6 +153,7 @@ class _TcpJob:
         with self._connect() as connection:
             answers = self._ask(connection)
             self._write(connection, data)
+            self._deadline = time.monotonic() + DEADLINE_S
             if answers:
                 self._ask(connection)
             self._finish(connection)
@@ -158,7 +164,7 @@ class _TcpJob:
             # A name may stand for several addresses, which share the time.
             found = len(socket.getaddrinfo(*address, type=socket.SOCK_STREAM))
             self._deadline = time.monotonic() + DEADLINE_S
-            return socket.create_connection(address, TIMEOUT_S / found)
+            connection = socket.create_connection(address, TIMEOUT_S / found)
         except socket.gaierror as exc:
             trouble = "is not known by that name: check the printer's address in the settings."
             raise self._error(trouble) from exc
@@ -171,6 +177,7 @@ class _TcpJob:
         except OSError as exc:
             trouble = f"cannot be reached ({_reason(exc)}): check its cable and address."
             raise self._error(trouble) from exc
+        return connection
 
     def _ask(self, connection: socket.socket) -> bytes:
         """The three status bytes, or fewer from a printer that does not know the question."""
@@ -195,13 +202,34 @@ class _TcpJob:
     def _write(self, connection: socket.socket, data: bytes) -> None:
         view = memoryview(data)
         try:
+            # A long job may take its time, as long as the printer goes on taking data.
+            connection.settimeout(TIMEOUT_S)
             while self._sent < len(data):
-                connection.settimeout(self._left(TIMEOUT_S))
                 self._sent += connection.send(view[self._sent : self._sent + _CHUNK])
+            self._wait_until_taken(connection)
         except TimeoutError as exc:
             raise self._error("stopped taking data: switch it off and on.") from exc
         except OSError as exc:
             raise self._error(_BROKEN) from exc
+
+    def _wait_until_taken(self, connection: socket.socket) -> None:
+        """Wait until the other side has acknowledged all bytes, where the system tells.
+
+        Raises TimeoutError after TIMEOUT_S without progress, OSError for a broken connection.
+        """
+        waiting, moved_at = _unacknowledged(connection), time.monotonic()
+        while True:
+            # A reset empties the queue too: ask for it first.
+            if error := connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise OSError(error, os.strerror(error))
+            if not waiting:
+                return
+            if time.monotonic() - moved_at > TIMEOUT_S:
+                raise TimeoutError
+            time.sleep(0.005)
+            left = _unacknowledged(connection)
+            if left < waiting:
+                waiting, moved_at = left, time.monotonic()
 
     def _finish(self, connection: socket.socket) -> None:
         """Say that all is sent and read what the printer still says.
@@ -228,6 +256,15 @@ class _TcpJob:
         if self._sent:
             message += " Part of it may be printed: look at the paper before printing again."
         return PrinterError(message, maybe_printed=self._sent > 0)
+
+
+def _unacknowledged(connection: socket.socket) -> int:
+    """Bytes that the other side has not acknowledged; 0 where the system does not tell."""
+    if sys.platform != "linux":
+        return 0
+    count = bytearray(4)
+    fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, count)
+    return int.from_bytes(count, sys.byteorder)
 
 
 def _trouble(answer: bytes) -> str | None:
