@@ -46,7 +46,7 @@ class FaultyServer:
 
     `drop` loses the request, `lose` applies it and loses the answer, a number answers with that
     status. An op whose body says `poison` makes its whole batch a 422, `refuse` is rejected,
-    `later` is answered retry.
+    `later` is answered retry, `fault` meets a fault of the server's own.
     """
 
     def __init__(self) -> None:
@@ -101,6 +101,9 @@ class FaultyServer:
         found = {"op_id": op["op_id"]}
         if op["body"].get("later"):
             return {**found, "status": "retry", "retry_after": 3}
+        if op["body"].get("fault"):
+            fault = {"status": "rejected", "code": "E_INTERNAL", "message": "our fault"}
+            return {"op_id": op["op_id"], **fault}
         if op["body"].get("refuse"):
             return {**found, "status": "rejected", "code": "E_CONFLICT", "message": "not this"}
         digest = operation_hash(op["kind"], op["body"])

@@ -6,7 +6,7 @@ import pytest
 
 from playpark.contracts.sync import OpKind, OpStatus
 from playpark.device import OpState, SyncEngine, login
-from playpark.device.sync import BACKOFF_CAP_S, backoff
+from playpark.device.sync import BACKOFF_CAP_S, LONGEST_PAUSE_S, backoff
 from playpark.errors import ErrorCode, PlayParkError
 from tests.device.conftest import NOW
 
@@ -121,9 +121,25 @@ async def test_R35_a_poisoned_operation_holds_nobody_up(store, server, engine):
 
     report = await engine.drain()
 
-    assert (report.applied, report.rejected) == (2, 1)
-    assert [op.op_id for op in store.rejected()] == [bad.op_id]
+    # Only the server may call an operation rejected; this one waits, and the reason is shown.
+    assert (report.applied, report.rejected, report.waiting) == (2, 0, 1)
+    assert [op.op_id for op in store.pending()] == [bad.op_id]
     assert set(server.applied) == {good.op_id, other.op_id}
+
+
+async def test_R17_a_fault_of_the_server_is_no_verdict_on_a_sale(store, server, engine):
+    faulty, good = add(store, fault=True), add(store, n=1)
+
+    report = await engine.drain()
+
+    assert (report.applied, report.rejected, report.waiting) == (1, 0, 1)
+    assert store.op(good.op_id).state is OpState.APPLIED
+    assert store.op(faulty.op_id).state is OpState.PENDING
+    assert engine.state.last_error == "our fault"
+
+
+def test_R37_no_answer_keeps_a_device_away_for_long():
+    assert backoff(1, 1e9, lambda: 0.0) == LONGEST_PAUSE_S
 
 
 async def test_R35_a_rejected_operation_is_answered_and_kept(store, server, engine):

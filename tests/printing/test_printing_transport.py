@@ -1,6 +1,8 @@
 """Bytes on their way: real sockets, a printer that answers, one that is silent, one that hangs."""
 
 import socket
+import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -224,18 +226,60 @@ def test_a_connection_that_nobody_takes_ends_in_time(monkeypatch: pytest.MonkeyP
 def test_a_printer_that_stops_reading_ends_in_time_and_may_have_printed(
     printer: Callable[..., FakePrinter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "DEADLINE_S", 0.8)
+    monkeypatch.setattr(transport, "TIMEOUT_S", 0.5)
     hung = printer(reads=False)
-    started = time.monotonic()
     error = refused(hung.target, bytes(20_000_000))
-    assert time.monotonic() - started < 1.5
     assert "stopped taking data" in error.message
     assert error.maybe_printed is True
 
 
-def test_the_whole_job_is_bounded_by_four_seconds() -> None:
-    assert transport.TIMEOUT_S <= 3
-    assert transport.DEADLINE_S <= 4
+def test_a_slow_printer_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "TIMEOUT_S", 0.5)
+    taken = bytearray()
+    with closing(_listener_with_a_small_buffer()) as listener:
+
+        def read_slowly() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                while chunk := connection.recv(8192):
+                    taken.extend(chunk)
+                    time.sleep(0.01)
+
+        reader = threading.Thread(target=read_slowly)
+        reader.start()
+        paper = bytes(800_000)  # a second and more, and never half a second without progress
+        PrinterTarget.parse(f"tcp://127.0.0.1:{listener.getsockname()[1]}").send(paper)
+        reader.join(20)
+    assert paper in bytes(taken)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what is unacknowledged")
+def test_a_printer_that_resets_in_the_middle_may_have_printed() -> None:
+    with closing(_listener_with_a_small_buffer()) as listener:
+
+        def read_some_and_reset() -> None:
+            connection, _ = listener.accept()
+            for _ in range(10):
+                connection.recv(8192)
+                time.sleep(0.02)
+            no_linger = struct.pack("ii", 1, 0)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
+            connection.close()
+
+        reader = threading.Thread(target=read_some_and_reset)
+        reader.start()
+        target = PrinterTarget.parse(f"tcp://127.0.0.1:{listener.getsockname()[1]}")
+        error = refused(target, bytes(700_000))  # all of it fits into the sender's own buffer
+        reader.join(20)
+    assert error.maybe_printed is True
+
+
+def _listener_with_a_small_buffer() -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    return listener
 
 
 def test_a_printer_that_hangs_up_on_us_printed_nothing() -> None:
