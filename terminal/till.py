@@ -173,8 +173,9 @@ class Till:
             return  # the snapshot at hand stays good; the status bar shows the connection
         if not self.basket:
             await asyncio.to_thread(self._store.save_catalog, fresh)
-            self._catalog = fresh
-            self._tell_changed()
+            if not self.basket:  # nothing was rung meanwhile
+                self._catalog = fresh
+                self._tell_changed()
 
     async def log_out(self) -> None:
         """End the employee's session; always possible, queue or not (R37)."""

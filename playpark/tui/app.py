@@ -1,12 +1,18 @@
 """The frame of every program's app: theme, and what its status bar says."""
 
+import codecs
+import sys
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from textual.app import App
 
 from playpark.device.sync import SyncState
 from playpark.tui.theme import PARK_THEME
+
+if sys.platform != "win32":
+    from textual.drivers import linux_driver
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +23,17 @@ class Status:
     now: datetime
     sync: SyncState | None = None
     notes: tuple[str, ...] = ()
+
+
+def _forgiving(encoding: str) -> partial[codecs.IncrementalDecoder]:
+    """A decoder that reads bytes of another code page as �, where Textual's own would end the
+    program: scanners and terminals send such bytes, and a till must not lose its basket."""
+    return partial(codecs.getincrementaldecoder(encoding), errors="replace")
+
+
+if sys.platform != "win32":
+    # Textual has no setting for it; its input thread looks this name up when it starts.
+    linux_driver.getincrementaldecoder = _forgiving  # type: ignore[attr-defined]
 
 
 class ParkApp(App[None]):

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from textual.drivers import linux_driver
 from textual.events import Key
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
@@ -385,3 +386,8 @@ async def test_an_unpaired_till_asks_for_its_pairing(tmp_path):
         async with app.run_test() as pilot:
             await settled(pilot, lambda: "does not answer" in screen_text(pilot))
             assert "KEY-1" in screen_text(pilot)
+
+
+def test_a_byte_of_another_code_page_does_not_end_the_program() -> None:
+    decoder = linux_driver.getincrementaldecoder("utf-8")()
+    assert decoder.decode(b"\xe9a", final=True) == "\ufffda"
