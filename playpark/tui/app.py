@@ -33,7 +33,7 @@ def _forgiving(encoding: str) -> partial[codecs.IncrementalDecoder]:
 
 if sys.platform != "win32":
     # Textual has no setting for it; its input thread looks this name up when it starts.
-    linux_driver.getincrementaldecoder = _forgiving  # type: ignore[attr-defined]
+    linux_driver.getincrementaldecoder = _forgiving  # type: ignore[attr-defined, assignment]
 
 
 class ParkApp(App[None]):
