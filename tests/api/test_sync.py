@@ -255,6 +255,17 @@ async def test_R35_a_device_cannot_act_in_the_name_of_someone_who_is_not_logged_
     assert "unknown_employee" in kept["result"]["sale"]["flags"]
 
 
+async def test_R35_who_is_logged_in_acts_with_their_own_permissions(till: Outsider) -> None:
+    nok = demo_id("employee", "nok")
+    sale = op("sale", await carousel(till), 1, committed=False, employee_id=nok)
+    (applied,) = await sync(till, sale)
+    assert applied["status"] == "applied", applied
+    assert (applied["result"]["sale"]["cashier_name"], applied["result"]["sale"]["flags"]) == (
+        "Nok",
+        [],
+    )
+
+
 async def test_R17_a_device_that_does_not_sell_cannot_commit_a_sale(gate: Outsider) -> None:
     body = await carousel(gate)
     sale, shift = await sync(gate, op("sale", body, 1), op("shift_open", {"cash_open": 0}, 2))
