@@ -29,7 +29,7 @@ async def append(
 ) -> None:
     """Add one row to the device's chain. Call it last in a transaction, queued by
     `UnitOfWork.one_at_a_time(chain_key(scope))`. Payloads hold no secrets and no tokens."""
-    heads = AuditHeadRepository(work, scope.tenant_id, scope.store_id)
+    heads = AuditHeadRepository.of(work, scope)
     chain = chain_key(scope)
     head = await heads.find_one(_id=chain)
     seq, prev_hash = (head.seq + 1, head.hash) if head else (1, FIRST_HASH)
@@ -49,7 +49,7 @@ async def append(
         hash="",
     )
     row.hash = chain_hash(prev_hash, row_content(row))
-    await AuditRepository(work, scope.tenant_id, scope.store_id).insert(row)
+    await AuditRepository.of(work, scope).insert(row)
     # Two processes that read the same head collide here; the later transaction starts again.
     if head is None:
         first = AuditHead(

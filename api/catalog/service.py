@@ -91,7 +91,7 @@ async def snapshot(work: Work, scope: Scope, version: int | None = None) -> Cata
     key = scoped_id(scope.tenant_id, scope.store_id, str(version))
     if (known := _snapshots.get(key)) is not None:
         return known
-    repository = SnapshotRepository(work, scope.tenant_id, scope.store_id)
+    repository = SnapshotRepository.of(work, scope)
     stored = await repository.find_one(_id=key)
     if stored is None:
         message = "There is no such version of the catalogue: fetch the catalogue again."
@@ -121,7 +121,7 @@ async def snapshot_with(
         found = await snapshot(work, scope)
     missing = set(package_ids) - {package.package_id for package in found.packages}
     if missing:
-        packages = PackageRepository(work, scope.tenant_id, scope.store_id)
+        packages = PackageRepository.of(work, scope)
         stored = await packages.find(_id={"$in": sorted(missing)})
         if stored:
             flags.append("inactive_package")
@@ -140,7 +140,7 @@ async def price_cart(work: Work, scope: Scope, cart: Cart, *, at: datetime) -> P
         if refusal.code is not ErrorCode.NOT_FOUND or refusal.details is None:
             raise
         package_id = cart.lines[refusal.details["line"]].package_id
-        packages = PackageRepository(work, scope.tenant_id, scope.store_id)
+        packages = PackageRepository.of(work, scope)
         if await packages.find_one(_id=package_id) is None:
             raise
         message = "This package is not on sale now: take it off the cart."

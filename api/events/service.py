@@ -22,4 +22,4 @@ async def emit(work: Work, scope: Scope, *events: tuple[str, dict[str, Any]]) ->
         )
         for event_type, data in events
     ]
-    await EventRepository(work, scope.tenant_id, scope.store_id).insert_many(documents)
+    await EventRepository.of(work, scope).insert_many(documents)

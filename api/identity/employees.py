@@ -36,9 +36,9 @@ async def login(platform: Platform, scope: Scope, body: EmployeeLoginIn) -> Empl
     """
     work = platform.uow.reading()
     who = {"_id": body.employee_id} if body.employee_id else {"email": body.email}
-    employee = await EmployeeRepository(work, scope.tenant_id, None).find_one(**who)
+    employee = await EmployeeRepository.of(work, scope).find_one(**who)
     subject = employee.id if employee else str(body.employee_id or body.email)
-    attempts = PinAttemptsRepository(work, scope.tenant_id, scope.store_id)
+    attempts = PinAttemptsRepository.of(work, scope)
     if not await attempts.reserve(_attempts_key(scope, subject)):
         message = "Too many wrong PINs: wait, or ask a supervisor to reset the PIN."
         wait = await attempts.locked_for(_attempts_key(scope, subject))
@@ -56,16 +56,16 @@ async def login(platform: Platform, scope: Scope, body: EmployeeLoginIn) -> Empl
 
 
 def _attempts_key(scope: Scope, subject: str) -> str:
-    return scoped_id(scope.tenant_id, scope.store_id, scope.device.device_id, subject)
+    return scoped_id(chain_key(scope), subject)
 
 
 async def _actor(work: Work, scope: Scope, employee: Employee) -> Actor | None:
     """The employee with the union of their roles in this store (R40); None without membership."""
-    memberships = MembershipRepository(work, scope.tenant_id, scope.store_id)
+    memberships = MembershipRepository.of(work, scope)
     membership = await memberships.find_one(employee_id=employee.id, active=True)
     if membership is None:
         return None
-    roles = await RoleRepository(work, scope.tenant_id, None).find(_id={"$in": membership.roles})
+    roles = await RoleRepository.of(work, scope).find(_id={"$in": membership.roles})
     permissions = {permission for role in roles for permission in role.permissions}
     return Actor(
         employee_id=employee.id,
@@ -77,7 +77,7 @@ async def _actor(work: Work, scope: Scope, employee: Employee) -> Actor | None:
 
 async def member(work: Work, scope: Scope, employee_id: str) -> Actor | None:
     """An active employee of this store, whether logged in here or not; None for anyone else."""
-    employees = EmployeeRepository(work, scope.tenant_id, None)
+    employees = EmployeeRepository.of(work, scope)
     employee = await employees.find_one(_id=employee_id, status="active")
     return await _actor(work, scope, employee) if employee else None
 
@@ -105,7 +105,7 @@ async def _open_session(
     }
 
     async def open_session(work: Work) -> DeviceAuthority:
-        sessions = AuthorityRepository(work, scope.tenant_id, scope.store_id)
+        sessions = AuthorityRepository.of(work, scope)
         field = f"employees.{actor.employee_id}"
         unspent: dict[str, Any] = {f"{field}.refresh_jti": spent_jti} if spent_jti else {}
         found = await sessions.change(
@@ -113,7 +113,7 @@ async def _open_session(
         )
         if found is None:
             raise unauthenticated()
-        attempts = PinAttemptsRepository(work, scope.tenant_id, scope.store_id)
+        attempts = PinAttemptsRepository.of(work, scope)
         await attempts.forget(_attempts_key(scope, actor.employee_id))
         await audit.append(work, scope.acting_as(actor), event, actor.employee_id, {})
         return found
@@ -159,7 +159,7 @@ async def refresh(platform: Platform, token: str) -> EmployeeSession:
         or authority.version_for(claims.employee_id) != claims.ver
     ):
         raise PlayParkError(ErrorCode.TOKEN_EXPIRED, "The login has run out: log in again.")
-    employees = EmployeeRepository(work, scope.tenant_id, None)
+    employees = EmployeeRepository.of(work, scope)
     employee = await employees.find_one(_id=claims.employee_id, status="active")
     actor = await _actor(work, scope, employee) if employee else None
     if employee is None or actor is None:
@@ -177,7 +177,7 @@ async def logout(platform: Platform, scope: Scope) -> None:
     actor = scope.actor
 
     async def close(work: Work) -> None:
-        sessions = AuthorityRepository(work, scope.tenant_id, scope.store_id)
+        sessions = AuthorityRepository.of(work, scope)
         field = f"employees.{actor.employee_id}"
         await sessions.update_one({"$unset": {field: ""}}, _id=scope.device.device_id)
         await audit.append(work, scope, "employee.logout", actor.employee_id, {})

@@ -67,7 +67,7 @@ async def me(scope: Caller) -> Envelope[EmployeeView]:
 async def my_device(platform: App, scope: Caller) -> Envelope[DeviceView]:
     """The calling device and its capabilities."""
     work = platform.uow.reading()
-    repository = DeviceRepository(work, scope.tenant_id, scope.store_id)
+    repository = DeviceRepository.of(work, scope)
     device = await repository.find_one(_id=scope.device.device_id)
     if device is None:
         raise unauthenticated()
@@ -80,6 +80,6 @@ async def list_devices(
 ) -> Envelope[Page[DeviceView]]:
     """The store's devices, newest first. Needs `device_manage`."""
     scope.require(Permission.DEVICE_MANAGE)
-    repository = DeviceRepository(platform.uow.reading(), scope.tenant_id, scope.store_id)
+    repository = DeviceRepository.of(platform.uow.reading(), scope)
     found, more = await repository.page(limit, cursor)
     return ok(Page(items=[devices.device_view(device) for device in found], next_cursor=more))

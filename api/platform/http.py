@@ -8,7 +8,7 @@ import structlog
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
-from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.errors import PyMongoError
 from starlette.exceptions import HTTPException
 
 from api.platform.envelope import error_response, ok
@@ -17,6 +17,7 @@ from api.platform.repository import MAX_PAGE
 from api.platform.scope import Scope
 from api.platform.services import App, Caller, Platform
 from api.platform.strict_json import PrivateRoute, PublicRoute
+from api.platform.uow import is_outage
 from playpark.contracts.base import Envelope
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import is_ulid, new_ulid
@@ -156,7 +157,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(PyMongoError)
     async def database(request: Request, error: PyMongoError) -> Response:
-        if not (error.timeout or isinstance(error, ConnectionFailure)):
+        if not is_outage(error):
             return await unexpected(request, error)
         log.warning("database unavailable", error=type(error).__name__)
         _note(request, ErrorCode.UNAVAILABLE)

@@ -18,7 +18,7 @@ from api.platform.documents import UNSTAMPED, Field, Model, ODMConfigDict, Store
 from api.platform.repository import Repository
 from api.platform.scope import Scope
 from api.platform.services import Platform
-from api.platform.uow import Work, unavailable
+from api.platform.uow import Work, is_outage, unavailable
 from playpark.canonical import operation_hash
 from playpark.contracts.sync import LocalOutcome, OpKind
 from playpark.errors import ErrorCode, PlayParkError
@@ -120,7 +120,7 @@ async def perform(
 
     async def transaction(work: Work) -> R:
         try:
-            await OpRepository(work, scope.tenant_id, scope.store_id).insert(record)
+            await OpRepository.of(work, scope).insert(record)
         except DuplicateKeyError:
             raise _AlreadyAppliedError from None
         return await kind.apply(work, scope, op, record.result_id)
@@ -140,14 +140,14 @@ async def _first_answer(
     platform: Platform, scope: Scope, op: Operation[B], kind: Kind[B, R], record_id: str
 ) -> Outcome[R]:
     work = platform.uow.reading()
-    record = await OpRepository(work, scope.tenant_id, scope.store_id).find_one(_id=record_id)
+    ops = OpRepository.of(work, scope)
+    record = await ops.find_one(_id=record_id)
     if record is None or record.body_hash != op.body_hash or record.kind is not op.kind:
         message = "This Idempotency-Key was used with another body: make a fresh key."
         raise PlayParkError(ErrorCode.IDEMPOTENCY_MISMATCH, message)
     if op.local is not None and record.local is None:
         # What physically happened is recorded once, whenever it is told (R14).
         told = {"$set": {"local": op.local.model_dump(mode="json")}}
-        ops = OpRepository(work, scope.tenant_id, scope.store_id)
         await ops.update_one(told, _id=record.id, local=None)
     return Outcome(await kind.rebuild(work, scope, record), replayed=True)
 
@@ -161,10 +161,10 @@ async def attempt(
         return await perform(platform, scope, op, kind)
     except PlayParkError as refusal:
         return refusal
-    except PyMongoError as lost:
-        log.warning("database unavailable", op_id=op.op_id, error=type(lost).__name__)
-        return unavailable()
-    except Exception:
+    except Exception as fault:
+        if isinstance(fault, PyMongoError) and is_outage(fault):
+            log.warning("database unavailable", op_id=op.op_id, error=type(fault).__name__)
+            return unavailable()
         log.exception("operation failed", op_id=op.op_id, kind=op.kind)
         message = "Something went wrong with this operation and was logged: call support."
         return PlayParkError(ErrorCode.INTERNAL, message)
@@ -172,7 +172,7 @@ async def attempt(
 
 def _record(scope: Scope, op: Operation[Any]) -> OpRecord:
     return OpRecord(
-        id=scoped_id(scope.tenant_id, scope.store_id, scope.device.device_id, op.op_id),
+        id=scoped_id(chain_key(scope), op.op_id),
         tenant_id=scope.tenant_id,
         store_id=scope.store_id,
         device_id=scope.device.device_id,

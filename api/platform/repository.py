@@ -6,12 +6,13 @@ sends; a test listens to the wire and proves that no query leaves without them.
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from api.platform.documents import Model
+from api.platform.scope import Scope
 from api.platform.uow import Work
 from playpark.errors import ErrorCode, PlayParkError
 
@@ -30,6 +31,11 @@ class Repository(Generic[D]):
         self.tenant_id = tenant_id
         self.store_id = store_id
         self._collection = work.collection(self.model.__collection__)
+
+    @classmethod
+    def of(cls, work: Work, scope: Scope) -> Self:
+        """The repository of a scope's tenant and store."""
+        return cls(work, scope.tenant_id, scope.store_id)
 
     def where(self, **conditions: Any) -> dict[str, Any]:
         """A filter inside this repository's tenant, and store where the collection has one."""

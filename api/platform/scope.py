@@ -90,7 +90,3 @@ class Scope:
         if permission is Permission.REDEEM:
             return self.device.caps.can_redeem
         return True
-
-
-Area = tuple[str, str]
-"""(tenant_id, store_id): what a repository is confined to."""

@@ -153,6 +153,12 @@ def _is_transient(error: PyMongoError) -> bool:
     return lost or (isinstance(error, OperationFailure) and error.code in {112, 251})
 
 
+def is_outage(error: PyMongoError) -> bool:
+    """The database is away or too slow: the same request may succeed later. Any other error is a
+    fault of ours."""
+    return error.timeout or isinstance(error, ConnectionFailure)
+
+
 def unavailable() -> PlayParkError:
     """503: nothing is known to be written; the same op_id may be sent again."""
     message = "The server is busy or without its database: send the same request again."

@@ -24,7 +24,7 @@ async def list_sales(
 ) -> Envelope[Page[SaleSummary]]:
     """The store's sales, newest first. Needs `reports_view`."""
     scope.require(Permission.REPORTS_VIEW)
-    sales = SaleRepository(platform.uow.reading(), scope.tenant_id, scope.store_id)
+    sales = SaleRepository.of(platform.uow.reading(), scope)
     found, more = await sales.page(limit, cursor)
     return ok(Page(items=[summary(sale) for sale in found], next_cursor=more))
 

@@ -76,8 +76,8 @@ class Selling:
         place = _Place(sale_id, receipt_no, shift_id, day)
         sale = _sale(scope, op, booking, place, amounts)
         payments = _payments(scope, op, sale)
-        await SaleRepository(work, scope.tenant_id, scope.store_id).insert(sale)
-        await PaymentRepository(work, scope.tenant_id, scope.store_id).insert_many(payments)
+        await SaleRepository.of(work, scope).insert(sale)
+        await PaymentRepository.of(work, scope).insert_many(payments)
         context = tickets.IssueContext(sale_id, shift_id, business_day_start(day, scope.zone))
         keys = self.platform.ticket_keys(scope.tenant_id)
         issued = await tickets.issue(work, scope, keys, context, issued_specs)
@@ -101,11 +101,10 @@ class Selling:
     async def _read(
         self, work: Work, scope: Scope, sale_id: str
     ) -> tuple[Sale, list[Payment], list[Ticket]]:
-        area = (scope.tenant_id, scope.store_id)
-        sale = await SaleRepository(work, *area).find_one(_id=sale_id)
+        sale = await SaleRepository.of(work, scope).find_one(_id=sale_id)
         if sale is None:
             raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such sale.")
-        payments = await PaymentRepository(work, *area).find(sort="position", sale_id=sale_id)
+        payments = await PaymentRepository.of(work, scope).find(sort="position", sale_id=sale_id)
         return sale, payments, await tickets.of_sale(work, scope, sale_id)
 
     def _answer(
@@ -143,13 +142,13 @@ class Selling:
         """The till's number, or the device's next `W` number; entered in the ledger (R29)."""
         receipt_no = op.body.receipt_no
         if receipt_no is None:
-            counters = CounterRepository(work, scope.tenant_id, scope.store_id)
+            counters = CounterRepository.of(work, scope)
             number = await counters.advance(f"W:{scope.device.device_id}")
             receipt_no = str(ReceiptNumber(scope.device.code, ReceiptSeries.SERVER, number))
         elif not receipt_no.startswith(f"{scope.device.code}-{ReceiptSeries.SALE}"):
             message = "receipt_no must be of this device's own sale series."
             raise PlayParkError(ErrorCode.VALIDATION, message)
-        ledger = LedgerRepository(work, scope.tenant_id, scope.store_id)
+        ledger = LedgerRepository.of(work, scope)
         if not await ledger.take(receipt_no, scope.device.device_id, op.op_id):
             if not op.committed:
                 message = "This receipt number was used already: take the next one."

@@ -42,6 +42,6 @@ async def list_shifts(
 ) -> Envelope[Page[ShiftSummary]]:
     """The store's shifts, newest first. Needs `reports_view`."""
     scope.require(Permission.REPORTS_VIEW)
-    shifts = ShiftRepository(platform.uow.reading(), scope.tenant_id, scope.store_id)
+    shifts = ShiftRepository.of(platform.uow.reading(), scope)
     found, more = await shifts.page(limit, cursor)
     return ok(Page(items=[service.summary(shift) for shift in found], next_cursor=more))

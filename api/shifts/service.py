@@ -39,7 +39,7 @@ class SaleAmounts:
 
 async def _open(work: Work, scope: Scope, op: Operation[ShiftOpenIn], _result_id: str) -> ShiftView:
     unpermitted = _permit(scope, op, Permission.SHIFT_OPEN)
-    shifts = ShiftRepository(work, scope.tenant_id, scope.store_id)
+    shifts = ShiftRepository.of(work, scope)
     shift = Shift(
         id=shifts.key(op.op_id),
         tenant_id=scope.tenant_id,
@@ -64,7 +64,7 @@ async def _open(work: Work, scope: Scope, op: Operation[ShiftOpenIn], _result_id
 
 
 async def _opened_answer(work: Work, scope: Scope, record: OpRecord) -> ShiftView:
-    shifts = ShiftRepository(work, scope.tenant_id, scope.store_id)
+    shifts = ShiftRepository.of(work, scope)
     shift = await shifts.find_one(_id=shifts.key(record.op_id))
     if shift is None:
         raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such shift.")
@@ -77,7 +77,7 @@ async def _close(
 ) -> ShiftClosed:
     body = op.body
     unpermitted = _permit(scope, op, Permission.SHIFT_CLOSE)
-    shifts = ShiftRepository(work, scope.tenant_id, scope.store_id)
+    shifts = ShiftRepository.of(work, scope)
     shift = await shifts.open_on(scope.device.device_id, op.shift_id)
     if shift is None:
         message = "No shift is open on this device: open one first."
@@ -122,7 +122,7 @@ def _permit(scope: Scope, op: Operation[Any], permission: Permission) -> list[st
 
 async def _next_z(work: Work, scope: Scope, shift: Shift) -> ZReport:
     """The next Z of the device: fixed totals, grand total, hash over the one before (R28)."""
-    counters = ZCounterRepository(work, scope.tenant_id, scope.store_id)
+    counters = ZCounterRepository.of(work, scope)
     key = chain_key(scope)
     last = await counters.find_one(_id=key)
     prev_hash = last.last_hash if last else FIRST_HASH
@@ -155,7 +155,7 @@ async def _next_z(work: Work, scope: Scope, shift: Shift) -> ZReport:
 
 
 async def _closed_answer(work: Work, scope: Scope, record: OpRecord) -> ShiftClosed:
-    shifts = ShiftRepository(work, scope.tenant_id, scope.store_id)
+    shifts = ShiftRepository.of(work, scope)
     shift = await shifts.find_one(
         device_id=scope.device.device_id, close_op_id=record.op_id, status="closed"
     )
@@ -177,7 +177,7 @@ async def book_sale(
     flags). Without that shift being open an uncommitted sale is E_SHIFT_CLOSED; a committed one
     is kept and flagged, and counted as late on the shift it names (R17, R28).
     """
-    shifts = ShiftRepository(work, scope.tenant_id, scope.store_id)
+    shifts = ShiftRepository.of(work, scope)
     totals = {
         "sales_count": 1,
         "sales_amount": amounts.amount,
@@ -202,7 +202,7 @@ async def book_sale(
 
 async def current(work: Work, scope: Scope) -> ShiftView:
     """The open shift of the caller's device. Raises E_SHIFT_CLOSED."""
-    shifts = ShiftRepository(work, scope.tenant_id, scope.store_id)
+    shifts = ShiftRepository.of(work, scope)
     shift = await shifts.open_on(scope.device.device_id)
     if shift is None:
         message = "No shift is open on this device: open one first."

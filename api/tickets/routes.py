@@ -32,7 +32,7 @@ async def list_redemptions(
 ) -> Envelope[Page[RedemptionSummary]]:
     """The store's redemptions, PASS and FAIL, newest first. Needs `reports_view`."""
     scope.require(Permission.REPORTS_VIEW)
-    rows = RedemptionRepository(platform.uow.reading(), scope.tenant_id, scope.store_id)
+    rows = RedemptionRepository.of(platform.uow.reading(), scope)
     found, more = await rows.page(limit, cursor)
     return ok(Page(items=[service.summary(row) for row in found], next_cursor=more))
 
@@ -40,7 +40,7 @@ async def list_redemptions(
 @private.get("/tickets/{ticket_id}")
 async def ticket(platform: App, scope: Caller, ticket_id: IdStr) -> Envelope[TicketView]:
     """One ticket, without its token."""
-    tickets = TicketRepository(platform.uow.reading(), scope.tenant_id, scope.store_id)
+    tickets = TicketRepository.of(platform.uow.reading(), scope)
     found = await tickets.find_one(_id=tickets.key(ticket_id))
     if found is None:
         raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such ticket.")

@@ -70,7 +70,7 @@ async def issue(
     """Insert the tickets of a sale, signed with the tenant's current key (R21).
 
     Raises DuplicateKeyError for an id or short code in use."""
-    tickets = TicketRepository(work, scope.tenant_id, scope.store_id)
+    tickets = TicketRepository.of(work, scope)
     documents = [
         Ticket(
             id=tickets.key(spec.ticket_id),
@@ -105,13 +105,13 @@ async def issue(
 
 async def short_codes_in_use(work: Work, scope: Scope, codes: Sequence[str]) -> set[str]:
     """Which of these short codes the store's tickets have already."""
-    tickets = TicketRepository(work, scope.tenant_id, scope.store_id)
+    tickets = TicketRepository.of(work, scope)
     return await tickets.codes_in_use(codes)
 
 
 async def of_sale(work: Work, scope: Scope, sale_id: str) -> list[Ticket]:
     """The tickets of a sale, in the order in which they were issued."""
-    tickets = TicketRepository(work, scope.tenant_id, scope.store_id)
+    tickets = TicketRepository.of(work, scope)
     return await tickets.find(sort="position", limit=500, sale_id=sale_id)
 
 
@@ -165,7 +165,7 @@ class Redeeming:
         found = self.find(scope, op.body)
         ticket, decision = await self._decide(work, scope, found, scan)
         row = _row(scope, op, scan, ticket, decision, result_id)
-        await RedemptionRepository(work, scope.tenant_id, scope.store_id).insert(row)
+        await RedemptionRepository.of(work, scope).insert(row)
         event = f"ticket.redeemed.{decision.result.value}"
         facts = {
             "redemption_id": row.id,
@@ -177,7 +177,7 @@ class Redeeming:
         return _answer(row, scope)
 
     async def rebuild(self, work: Work, scope: Scope, record: OpRecord) -> RedemptionView:
-        rows = RedemptionRepository(work, scope.tenant_id, scope.store_id)
+        rows = RedemptionRepository.of(work, scope)
         row = await rows.find_one(_id=record.result_id)
         if row is None:
             raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such redemption.")
@@ -188,11 +188,10 @@ class Redeeming:
         quota and the clock come back; once."""
 
         async def annul(work: Work) -> None:
-            area = (scope.tenant_id, scope.store_id)
-            row = await RedemptionRepository(work, *area).annul(redemption_id, NOT_ADMITTED)
+            row = await RedemptionRepository.of(work, scope).annul(redemption_id, NOT_ADMITTED)
             if row is None:
                 return
-            await TicketRepository(work, *area).give_back(row)
+            await TicketRepository.of(work, scope).give_back(row)
             facts = {"ticket_id": row.ticket_id, "because": NOT_ADMITTED}
             await audit.append(work, scope, "redemption.annulled", redemption_id, facts)
 
@@ -232,7 +231,7 @@ class Redeeming:
         self, work: Work, scope: Scope, found: dict[str, str] | FailReason, scan: Scan
     ) -> tuple[Ticket | None, Decision]:
         if not isinstance(found, FailReason) and scan.direction is Direction.ENTRY:
-            tickets = TicketRepository(work, scope.tenant_id, scope.store_id)
+            tickets = TicketRepository.of(work, scope)
             kid = {"kid": found["kid"]} if "kid" in found else {}
             ticket = await tickets.spend(scan, **_lookup(tickets, found), **kid)
             if ticket is not None:
@@ -254,7 +253,7 @@ async def _read_and_decide(
 ) -> tuple[Ticket | None, Decision]:
     if isinstance(found, FailReason):
         return None, refuse(found)
-    tickets = TicketRepository(work, scope.tenant_id, scope.store_id)
+    tickets = TicketRepository.of(work, scope)
     ticket = await tickets.find_one(**_lookup(tickets, found))
     if ticket is not None and "kid" in found and ticket.kid != found["kid"]:
         return None, refuse(FailReason.INVALID_SIG)
