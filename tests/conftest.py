@@ -4,13 +4,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import settings
 
 from api.platform.embedded import EmbeddedMongo
+from tests.outside import Outsider
 
 # The same examples every time in `make test`, many more and fresh ones in `make nightly`.
 settings.register_profile("test", max_examples=200, derandomize=True, deadline=None, database=None)
@@ -61,6 +63,29 @@ def api_url(mongo_uri: str, database: str) -> Iterator[str]:
     """Address of a real API process with the demo park, one a worker."""
     with running_api(mongo_uri, f"{database}_live") as url:
         yield url
+
+
+@pytest.fixture
+async def outside(api_url: str) -> AsyncIterator[Outsider]:
+    async with httpx.AsyncClient(base_url=api_url, timeout=30) as http:
+        yield Outsider(http)
+
+
+@pytest.fixture
+async def till(api_url: str) -> AsyncIterator[Outsider]:
+    """A paired POS with a cashier and an open shift."""
+    async with httpx.AsyncClient(base_url=api_url, timeout=30) as http:
+        pos = await Outsider(http).pair("POS")
+        await pos.staff()
+        await pos.open_shift()
+        yield pos
+
+
+@pytest.fixture
+async def gate(api_url: str) -> AsyncIterator[Outsider]:
+    """A paired GATE: it redeems by its device token alone."""
+    async with httpx.AsyncClient(base_url=api_url, timeout=30) as http:
+        yield await Outsider(http).pair("GATE")
 
 
 class running_api:  # noqa: N801 - used like a function

@@ -1,6 +1,5 @@
 """The back office on a real API with the demo park."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,22 +14,7 @@ from playpark.ids import new_ulid
 from playpark.money import format_satang, parse_baht
 from playpark.tui import PairingDetails
 from tests.admin_tui.conftest import Key, enter_office, screen_text, shows, tiles, type_login, until
-from tests.api.conftest import Outsider
-
-
-@pytest.fixture
-async def till(api_url: str) -> AsyncIterator[Outsider]:
-    async with httpx.AsyncClient(base_url=api_url, timeout=30) as http:
-        pos = await Outsider(http).pair("POS")
-        await pos.staff()
-        await pos.open_shift()
-        yield pos
-
-
-@pytest.fixture
-async def gate(api_url: str) -> AsyncIterator[Outsider]:
-    async with httpx.AsyncClient(base_url=api_url, timeout=30) as http:
-        yield await Outsider(http).pair("GATE")
+from tests.outside import Outsider
 
 
 @pytest.fixture

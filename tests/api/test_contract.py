@@ -11,7 +11,7 @@ import pytest
 from api.platform.openapi import PUBLIC
 from playpark.errors import ErrorCode
 from playpark.ids import new_ulid
-from tests.api.conftest import Outsider
+from tests.outside import Outsider
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from pymongo import MongoClient
 
 from api.platform.embedded import EmbeddedMongo
 from playpark.ids import new_ulid
-from tests.api.conftest import Outsider
 from tests.conftest import running_api
+from tests.outside import Outsider
 
 
 async def _sell_until_lost(till: Outsider, acknowledged: list[str], enough: asyncio.Event) -> None:

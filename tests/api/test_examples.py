@@ -11,7 +11,7 @@ from typing import Any
 
 from playpark.ids import new_ulid
 from playpark.resources import config_path
-from tests.api.conftest import CASHIER, Outsider
+from tests.outside import CASHIER, Outsider
 
 FILE = "openapi-examples.json"
 HIDDEN = {"device_token", "access_token", "refresh_token", "short_code_key"}

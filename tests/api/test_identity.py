@@ -5,7 +5,7 @@ import asyncio
 from pymongo import MongoClient
 
 from playpark.ids import new_ulid
-from tests.api.conftest import CASHIER, Outsider
+from tests.outside import CASHIER, Outsider
 
 
 async def test_a_wrong_site_key_pairs_nothing(outside: Outsider) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from playpark.ids import new_ulid
-from tests.api.conftest import Outsider
+from tests.outside import Outsider
 
 
 async def redeem(gate: Outsider, **body: Any) -> dict[str, Any]:

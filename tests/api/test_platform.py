@@ -22,7 +22,7 @@ from api.platform.settings import Settings, load_settings
 from api.platform.uow import UnitOfWork, Work
 from playpark.clock import SystemClock
 from playpark.errors import ErrorCode, PlayParkError
-from tests.api.conftest import Outsider
+from tests.outside import Outsider
 
 TENANT_FREE = {"tenants"}
 """Collections whose documents are found by their own id alone."""

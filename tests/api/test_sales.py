@@ -15,7 +15,7 @@ from api.platform.services import Platform
 from api.platform.settings import Settings
 from playpark.ids import new_ulid
 from playpark.tokens import mint_pp1
-from tests.api.conftest import Outsider
+from tests.outside import Outsider
 
 
 async def adult(till: Outsider, qty: int = 1, **more: Any) -> dict[str, Any]:

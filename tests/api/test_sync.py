@@ -10,7 +10,7 @@ from pymongo import MongoClient
 
 from api.demo_park import demo_id
 from playpark.ids import new_ulid
-from tests.api.conftest import Outsider
+from tests.outside import Outsider
 
 
 def now(offset: float = 0) -> str:

@@ -17,8 +17,8 @@ from demo.film import film
 from gate.cli import gate
 from playpark.errors import PlayParkError
 from playpark.ids import new_ulid
-from tests.api.conftest import Outsider
 from tests.gate.pictures import qr, scene, slip, token
+from tests.outside import Outsider
 
 SITE_KEY = "DEMO-MAIN-GATE"
 

@@ -1,11 +1,9 @@
-"""Devices and people of the demo park, over HTTP."""
+"""A client from outside: devices and people of the demo park, over HTTP."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-import pytest
 
 from playpark.ids import new_ulid
 
@@ -66,26 +64,3 @@ class Outsider:
         body = {"lines": cart, "payments": payments}
         sale: dict[str, Any] = await self.data("POST", "/v1/sales", body, key=key or new_ulid())
         return sale
-
-
-@pytest.fixture
-async def outside(api_url: str) -> AsyncIterator[Outsider]:
-    async with httpx.AsyncClient(base_url=api_url, timeout=30) as http:
-        yield Outsider(http)
-
-
-@pytest.fixture
-async def till(api_url: str) -> AsyncIterator[Outsider]:
-    """A paired POS with a cashier and an open shift."""
-    async with httpx.AsyncClient(base_url=api_url, timeout=30) as http:
-        pos = await Outsider(http).pair("POS")
-        await pos.staff()
-        await pos.open_shift()
-        yield pos
-
-
-@pytest.fixture
-async def gate(api_url: str) -> AsyncIterator[Outsider]:
-    """A paired GATE: it redeems by its device token alone."""
-    async with httpx.AsyncClient(base_url=api_url, timeout=30) as http:
-        yield await Outsider(http).pair("GATE")
