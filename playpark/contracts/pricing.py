@@ -55,6 +55,9 @@ class Cart(Request):
 
 
 class PreviewIn(Cart):
+    """`payments` as they are meant: surcharges and cash rounding depend on them (R7). The last
+    one settles the rest, whatever its amount says."""
+
     payments: Annotated[list[PaymentIn], Field(max_length=MAX_PAYMENTS)] | None = None
     at: UtcDatetime | None = None
 
@@ -102,7 +105,8 @@ class TraceEntry(View):
 
 class Totals(View):
     """A sale's header. grand_total = subtotal − discount_total + exclusive VAT
-    + surcharge_total + cash_rounding."""
+    + surcharge_total + cash_rounding. `tax_total` is the VAT of the slices; a surcharge's own
+    stands with the surcharge."""
 
     subtotal: SatangSum
     discount_total: SatangSum
@@ -112,8 +116,24 @@ class Totals(View):
     grand_total: SatangSum
 
 
+class Surcharge(View):
+    """What one payment costs on top: its own line, outside the slices, VAT contained (R7)."""
+
+    payment: int
+    """Position of its payment."""
+    payment_type_id: str
+    name: str
+    name_th: str
+    amount: Satang
+    vat: Satang
+    vat_rate: BasisPoints
+
+
 class PricedCart(Totals):
     lines: list[PricedLine]
+    surcharges: list[Surcharge] = []
+    due: list[SatangSum] = []
+    """What each payment that was told has to be, satang: the last one settles the rest."""
     trace: list[TraceEntry]
     catalog_version: int
 

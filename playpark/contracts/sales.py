@@ -1,11 +1,12 @@
 """Sales: what was sold, how it was paid, which tickets came out (API.md: sales; R6, R12, R23)."""
 
+from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StrictBool, StringConstraints
 
 from playpark.clock import BusinessDate, UtcDatetime
-from playpark.contracts.base import View
+from playpark.contracts.base import IdStr, View
 from playpark.contracts.pricing import (
     MAX_LINES,
     MAX_PAYMENTS,
@@ -15,7 +16,9 @@ from playpark.contracts.pricing import (
     PaymentMethod,
     PricedLine,
     Rung,
+    Surcharge,
     Totals,
+    TraceEntry,
 )
 from playpark.contracts.tickets import TicketView
 from playpark.ids import UlidStr
@@ -44,11 +47,25 @@ class SaleIn(Cart):
     rung: Rung | None = None
     expected_total: Satang | None = None
     occurred_at: UtcDatetime | None = None
+    open_ticket_id: IdStr | None = Field(
+        default=None, description="the parked cart that this sale settles"
+    )
+    training: StrictBool = Field(
+        default=False, description="practice: own books and series, tickets admit nobody (R32)"
+    )
+
+
+class SaleStatus(StrEnum):
+    COMPLETED = "completed"
+    PARTLY_REFUNDED = "partly_refunded"
+    REFUNDED = "refunded"
+    VOIDED = "voided"
 
 
 class PaymentView(View):
     payment_id: str
     method: PaymentMethod
+    payment_type_id: str | None = None
     amount: Satang
     tendered: Satang | None = None
     reference: str | None = None
@@ -68,13 +85,25 @@ class SaleView(Totals):
     change: SatangSum
     payment_method: str
     """The one method of its payments, `split`, or `other` where nothing had to be paid."""
+    surcharges: list[Surcharge] = []
+    promo_codes: list[str] = []
+    customer_id: str | None = None
+    points_earned: int = 0
+    points_burned: int = 0
+    status: SaleStatus = SaleStatus.COMPLETED
+    refunded: SatangSum = 0
+    """What was given back of it so far, satang."""
+    training: bool = False
     catalog_version: int
     flags: list[str] = []
 
 
 class SaleAnswer(View):
+    """`trace` comes with `GET /sales/{id}` only: why the price is what it is (R11)."""
+
     sale: SaleView
     tickets: list[TicketView]
+    trace: list[TraceEntry] | None = None
 
 
 class SaleSummary(View):
@@ -89,4 +118,6 @@ class SaleSummary(View):
     cashier_name: str | None
     grand_total: SatangSum
     payment_method: str
+    status: SaleStatus = SaleStatus.COMPLETED
+    refunded: SatangSum = 0
     flags: list[str]

@@ -23,6 +23,15 @@ class OpKind(StrEnum):
     REDEMPTION = "redemption"
     SHIFT_OPEN = "shift_open"
     SHIFT_CLOSE = "shift_close"
+    SHIFT_ADJUSTMENT = "shift_adjustment"
+    CASH_MOVEMENT = "cash_movement"
+    TIMECARD = "timecard"
+    VOID = "void"
+    REFUND = "refund"
+    REPRINT = "reprint"
+    CHECKOUT = "checkout"
+    POINTS = "points"
+    ABANDON = "abandon"
 
 
 class LocalOutcome(Request):

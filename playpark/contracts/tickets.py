@@ -60,6 +60,12 @@ class TicketView(View):
     zones: list[str] = []
     used: int = 0
     status: TicketStatus = TicketStatus.ACTIVE
+    sale_id: str | None = None
+    """The sale it is of, where tickets are looked up."""
+    refunded: Satang | None = None
+    """What it gave back so far, satang; where tickets are looked up."""
+    printed_count: int | None = None
+    """How often it was printed again; where tickets are looked up."""
 
 
 class RedeemIn(Request):

@@ -1,0 +1,99 @@
+"""A store's settings: defaults, overridden by the tenant, overridden by the store (R46).
+
+Every field has a default, so that a park works before anybody has set anything.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StrictBool
+
+from playpark.contracts.base import Request, View
+from playpark.contracts.rules import Level
+from playpark.money import BasisPoints, Satang
+
+
+class VatMode(StrEnum):
+    """Where VAT is rounded: once a receipt and rate, or once a line (R4)."""
+
+    PER_RECEIPT = "per_receipt"
+    PER_LINE = "per_line"
+
+
+class CashRounding(StrEnum):
+    NEAREST = "nearest"
+    DOWN = "down"
+
+
+class MoneySettings(View):
+    vat_mode: VatMode = VatMode.PER_RECEIPT
+    cash_step: Literal[1, 25, 50, 100] = 1
+    """The smallest coin that is given, satang (R7)."""
+    cash_rounding: CashRounding = CashRounding.NEAREST
+    manual_discount_limit: BasisPoints = 1_000
+    """Of a line's price; beyond it a manual discount needs an approval (R42)."""
+
+
+class SalesSettings(View):
+    without_shift: StrictBool = False
+    """Whether an uncommitted sale may be booked while no shift is open (R26)."""
+    refund_by_amount: StrictBool = False
+    refund_reprice: StrictBool = False
+    """Whether what is kept after a partial refund is priced again, without its promotions (R31)."""
+    parked_hours: Annotated[int, Field(strict=True, ge=1, le=24 * 30)] = 24
+
+
+class ShiftSettings(View):
+    variance_tolerance: Satang = 2_000
+    """How far the count may be from what is expected before a supervisor has to see it (R27)."""
+
+
+class ReprintSettings(View):
+    """Reprints a trading day (R42)."""
+
+    per_device: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 50
+    per_employee: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 30
+
+
+class LoyaltySettings(View):
+    """One point for each `satang_per_point` paid, worth `point_value` satang; 0 is off."""
+
+    satang_per_point: Satang = 10_000
+    point_value: Satang = 100
+
+
+class StoreSettings(View):
+    """All sections, merged. Part of each catalogue version: a sale is judged by its own (R12)."""
+
+    money: MoneySettings = MoneySettings()
+    sales: SalesSettings = SalesSettings()
+    shifts: ShiftSettings = ShiftSettings()
+    reprints: ReprintSettings = ReprintSettings()
+    loyalty: LoyaltySettings = LoyaltySettings()
+
+
+class Source(StrEnum):
+    """Where a value comes from."""
+
+    DEFAULT = "default"
+    TENANT = "tenant"
+    STORE = "store"
+
+
+class SettingView(View):
+    value: Any
+    source: Source
+
+
+class SettingsView(View):
+    """{section: {name: value with its provenance}}."""
+
+    version: int
+    sections: dict[str, dict[str, SettingView]]
+
+
+class SettingsIn(Request):
+    """Values to set for the tenant or the store, by section; null takes an override back."""
+
+    scope: Level = Level.STORE
+    sections: Annotated[dict[str, dict[str, Any]], Field(min_length=1, max_length=20)]
