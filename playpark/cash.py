@@ -1,10 +1,13 @@
-"""What ought to be in the drawer, and what makes a Z report tamper-evident (R27, R28)."""
+"""What ought to be in the drawer, which coins there are, and what makes a Z report tamper-evident
+(R7, R27, R28)."""
 
 import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 from playpark.canonical import canonical_json
+from playpark.contracts.settings import CashRounding
+from playpark.money import round_half_up
 
 FIRST_HASH = "0" * 64
 
@@ -25,6 +28,18 @@ def expected_cash(drawer: DrawerTotals) -> int:
     """float + cash taken + pay-ins − pay-outs − drops − cash refunds (R27), satang."""
     put_in = drawer.cash_open + drawer.cash_sales + drawer.pay_ins
     return put_in - drawer.pay_outs - drawer.drops - drawer.cash_refunds
+
+
+def round_cash(amount: int, step: int, mode: CashRounding) -> int:
+    """What `amount` satang comes to in coins of `step` satang (R7).
+
+    `nearest` goes half-up, `down` towards zero; both are symmetric, so that a refund mirrors its
+    sale: round(-x) is -round(x).
+    """
+    if mode is CashRounding.NEAREST:
+        return round_half_up(amount, step) * step
+    coins = abs(amount) // step * step
+    return coins if amount >= 0 else -coins
 
 
 def chain_hash(prev_hash: str, content: Any) -> str:

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from playpark.contracts.catalog import (
-    CatalogSnapshot,
     PackageKind,
     PackageView,
     SalesChannel,
     TaxMode,
     TaxView,
-    VatMode,
 )
 from playpark.contracts.pricing import Cart, CartLine, PricedCart, Rung
+from playpark.contracts.settings import VatMode
+from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.money import percent_of, vat_inside
 from playpark.pricing import price
@@ -108,7 +108,7 @@ def test_R4_vat_is_rounded_once_a_receipt_and_rate_or_once_a_line(
         rule = vat_inside if mode is TaxMode.INCLUSIVE else percent_of
         # Two taxes of one rate are one group on a receipt.
         grosses = [line.gross for line in cart.lines if tax_of[line.package_id] == (mode, rate)]
-        if catalog.vat_mode is VatMode.PER_LINE:
+        if catalog.settings.money.vat_mode is VatMode.PER_LINE:
             expected += sum(rule(gross, rate) for gross in grosses)
         else:
             expected += rule(sum(grosses), rate)

@@ -1,0 +1,126 @@
+"""What the cashier or the guest chose: discounts by id, codes, a manual discount (R8, R42)."""
+
+from playpark.contracts.rules import DiscountLevel, DiscountView
+from playpark.errors import ErrorCode, PlayParkError
+from playpark.money import format_satang, percent_of
+from playpark.pricing.cart_rules import spread, take_from_cart
+from playpark.pricing.line_rules import NOTHING, percent_text
+from playpark.pricing.working import Line, Working
+
+LINE_DISCOUNT, CART_DISCOUNT, MANUAL_DISCOUNT = "line_discount", "cart_discount", "manual_discount"
+
+
+def check(work: Working) -> None:
+    """What the store does not offer is refused by name, never left out silently (R13).
+
+    Raises E_VALIDATION. For money that is taken already it is left out, and the trace says so.
+    """
+    codes = {code.upper(): None for code in work.cart.promo_codes or ()}
+    work.codes = frozenset(codes) & work.catalog.codes
+    if len(work.codes) < len(codes):
+        _unknown(work, "promo code", "promo_code")
+    for discount_id in dict.fromkeys(work.cart.discount_ids or ()):
+        if _of_level(work, discount_id, DiscountLevel.CART) is None:
+            _unknown(work, "discount for the whole cart", CART_DISCOUNT)
+    for discount_id in _on_lines(work):
+        if _of_level(work, discount_id, DiscountLevel.LINE) is None:
+            _unknown(work, "discount for a line", LINE_DISCOUNT)
+
+
+def line_discounts(work: Working) -> None:
+    """Each discount that was chosen for lines, in the order in which they stand in the cart."""
+    for discount_id, lines in _on_lines(work).items():
+        discount = _of_level(work, discount_id, DiscountLevel.LINE)
+        if discount is None:
+            continue
+        fitting = _fitting(discount, lines)
+        offs = [(line, _off(discount, line.amount)) for line in fitting]
+        for line, off in offs:
+            line.amount -= off
+        _write(work, LINE_DISCOUNT, discount, fitting, offs)
+
+
+def cart_discounts(work: Working) -> None:
+    """Each discount that was chosen for the cart, in the order of the cart."""
+    for discount_id in dict.fromkeys(work.cart.discount_ids or ()):
+        discount = _of_level(work, discount_id, DiscountLevel.CART)
+        if discount is None:
+            continue
+        fitting = _fitting(discount, work.lines)
+        off = _off(discount, sum(line.amount for line in fitting))
+        offs = spread(off, fitting) if off else []
+        take_from_cart(offs)
+        _write(work, CART_DISCOUNT, discount, fitting, offs)
+
+
+def manual_discounts(work: Working) -> None:
+    """Satang off a line, at most what the line still costs. Raises E_VALIDATION beyond it."""
+    offs: list[tuple[Line, int]] = []
+    for index, (line, asked) in enumerate(zip(work.lines, work.cart.lines, strict=True)):
+        off = asked.manual_discount or 0
+        if off > line.amount and not work.context.committed:
+            left = format_satang(line.amount)
+            message = f"A manual discount is more than its line still costs: at most {left}."
+            details = {"reason": "manual_discount", "line": index, "most": line.amount}
+            raise PlayParkError(ErrorCode.VALIDATION, message, details=details)
+        if off := min(off, line.amount):
+            line.amount -= off
+            offs.append((line, off))
+    if offs:
+        total = sum(off for _, off in offs)
+        why = f"Manual discount: {format_satang(total)} off"
+        facts: dict[str, object] = {"lines": {line.key: off for line, off in offs}}
+        work.step(MANUAL_DISCOUNT, why, change=-total, facts=facts)
+
+
+def _of_level(work: Working, discount_id: str, level: DiscountLevel) -> DiscountView | None:
+    found = work.catalog.discounts.get(discount_id)
+    return found if found is not None and found.level is level else None
+
+
+def _on_lines(work: Working) -> dict[str, list[Line]]:
+    """The lines of each discount that was chosen for lines."""
+    chosen: dict[str, list[Line]] = {}
+    for line, asked in zip(work.lines, work.cart.lines, strict=True):
+        for discount_id in dict.fromkeys(asked.discount_ids or ()):
+            chosen.setdefault(discount_id, []).append(line)
+    return chosen
+
+
+def _fitting(discount: DiscountView, lines: list[Line]) -> list[Line]:
+    if not discount.package_ids:
+        return lines
+    return [line for line in lines if line.package.package_id in discount.package_ids]
+
+
+def _off(discount: DiscountView, amount: int) -> int:
+    if discount.percent is not None:
+        return percent_of(amount, discount.percent)
+    return min(amount, discount.amount or 0)
+
+
+def _write(
+    work: Working,
+    stage: str,
+    discount: DiscountView,
+    fitting: list[Line],
+    offs: list[tuple[Line, int]],
+) -> None:
+    """The step of a discount; its id stands where a rule's would."""
+    off = sum(off for _, off in offs)
+    if not off:
+        reason = "no_effect" if fitting else "packages"
+        why = NOTHING if fitting else "it is not for these tickets"
+        work.skip(stage, f"{discount.name}: {why}", reason, discount.discount_id)
+        return
+    what = f"{percent_text(discount.percent)} off, " if discount.percent is not None else ""
+    why = f"{discount.name}: {what}{format_satang(off)} in all"
+    facts: dict[str, object] = {"lines": {line.key: off for line, off in offs if off}}
+    work.step(stage, why, change=-off, rule_id=discount.discount_id, facts=facts)
+
+
+def _unknown(work: Working, what: str, stage: str) -> None:
+    message = f"No such {what} is known in this store: take it off the cart."
+    if not work.context.committed:
+        raise PlayParkError(ErrorCode.VALIDATION, message, details={"reason": "discount"})
+    work.skip(stage, f"No such {what} is known in this store", "unknown")
