@@ -2,9 +2,24 @@
 
 from fastapi import APIRouter, FastAPI
 
+from api.approvals import routes as approvals
+from api.approvals.models import Approval, ReasonCode
 from api.audit.models import AuditHead, AuditRow
 from api.catalog import routes as catalog
-from api.catalog.models import Package, StoredSnapshot, Tax, Zone
+from api.catalog import service as catalog_service
+from api.catalog.models import (
+    Discount,
+    Package,
+    PaymentType,
+    PriceList,
+    PricingRule,
+    RuleUses,
+    StoredSnapshot,
+    Tax,
+    Zone,
+)
+from api.customers import routes as customers
+from api.customers.models import Customer, PointsEntry
 from api.demo_park import load_demo_park
 from api.events.models import Event
 from api.identity import routes as identity
@@ -18,6 +33,7 @@ from api.identity.models import (
     Store,
     Tenant,
 )
+from api.open_tickets import routes as open_tickets
 from api.platform.authority import DeviceAuthority
 from api.platform.docs import install_docs
 from api.platform.health import Measure, Metrics, health_routes, time_route
@@ -28,19 +44,29 @@ from api.platform.openapi import describe
 from api.platform.operations import OpRecord
 from api.platform.services import Platform
 from api.platform.settings import Settings
+from api.receipts.models import Counter, LedgerEntry
+from api.refunds import routes as refunds
+from api.reports import routes as reports
 from api.sales import routes as sales
-from api.sales.models import Counter, LedgerEntry, Payment, Sale
+from api.sales.models import Payment, Sale
+from api.settings import routes as settings
+from api.settings.models import Overrides
 from api.shifts import routes as shifts
-from api.shifts.models import Shift, ZCounter
+from api.shifts.models import CashMovement, Shift, ZCounter, ZLink
 from api.sync import routes as sync
 from api.tickets import routes as tickets
 from api.tickets.models import Redemption, Ticket
+from api.timecards import routes as timecards
+from api.timecards.models import Timecard
 from playpark import __version__
 from playpark.clock import Clock, SystemClock
 
 DOCUMENTS = (
     *(Tenant, Store, SiteKey, Device, DeviceAuthority, Employee, Role, Membership, PinAttempts),
-    *(Zone, Tax, Package, StoredSnapshot),
+    *(Approval, ReasonCode, Customer, PointsEntry, Timecard),
+    *(Zone, Tax, Package, PriceList, PricingRule, RuleUses, Discount, PaymentType),
+    *(StoredSnapshot, Overrides),
+    *(CashMovement, ZLink),
     *(Shift, ZCounter, Sale, Payment, LedgerEntry, Counter, Ticket, Redemption),
     *(OpRecord, Event, AuditRow, AuditHead),
 )
@@ -51,6 +77,13 @@ ROUTERS = (
     shifts.private,
     sales.private,
     tickets.private,
+    settings.private,
+    approvals.private,
+    customers.private,
+    timecards.private,
+    open_tickets.private,
+    refunds.private,
+    reports.private,
     sync.private,
 )
 
@@ -64,7 +97,9 @@ async def prepare(
     """
     await mongo.ping()
     await mongo.create_indexes(DOCUMENTS)
-    platform = Platform.build(settings, mongo, clock or SystemClock())
+    platform = Platform.build(
+        settings, mongo, clock or SystemClock(), publish=catalog_service.publish
+    )
     if demo:
         await load_demo_park(platform)
     return platform

@@ -3,11 +3,24 @@
 import hashlib
 import secrets
 import tomllib
+from collections.abc import Sequence
 from typing import Any
 
-from api.catalog.models import Package, Tax, Zone
-from api.catalog.repository import PackageRepository, TaxRepository, ZoneRepository
-from api.catalog.service import publish
+from pydantic import BaseModel
+
+from api.approvals.models import ReasonCode
+from api.approvals.repository import ReasonCodeRepository
+from api.catalog.editing import insert
+from api.catalog.parts import (
+    DISCOUNTS,
+    PACKAGES,
+    PAYMENT_TYPES,
+    RULES,
+    TAXES,
+    ZONES,
+    Edit,
+    Part,
+)
 from api.identity.devices import secret_hash
 from api.identity.models import Employee, Membership, Role, SiteKey, Store, Tenant
 from api.identity.repository import (
@@ -19,12 +32,18 @@ from api.identity.repository import (
     TenantRepository,
 )
 from api.platform.documents import scoped_id
+from api.platform.repository import Repository
 from api.platform.services import Platform
 from api.platform.uow import Work
-from playpark.contracts.catalog import SalesChannel
+from playpark.contracts.catalog import PackageIn, TaxIn, ZoneIn
+from playpark.contracts.rules import DiscountIn, PaymentTypeIn, RuleIn
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import CROCKFORD
 from playpark.resources import config_path
+
+NO_LIMIT = 10_000
+Entries = dict[str, BaseModel]
+"""By the id in the demo park."""
 
 
 def demo_id(kind: str, slug: str) -> str:
@@ -35,7 +54,7 @@ def demo_id(kind: str, slug: str) -> str:
 
 
 async def load_demo_park(platform: Platform) -> None:
-    """Insert the tenants that are not there yet. Raises E_PERMISSION in production."""
+    """Insert what is not there yet. Raises E_PERMISSION in production."""
     if platform.settings.production:
         message = "The demo park has public PINs: it is not loaded in production."
         raise PlayParkError(ErrorCode.PERMISSION, message)
@@ -44,17 +63,18 @@ async def load_demo_park(platform: Platform) -> None:
 
         async def load(work: Work, tenant: dict[str, Any] = tenant) -> None:
             tenant_id = demo_id("tenant", tenant["slug"])
+            store_id = demo_id("store", tenant["store"]["slug"])
             if await TenantRepository(work, tenant_id, None).find_one(_id=tenant_id) is None:
-                await _load_tenant(platform, work, tenant_id, tenant)
+                await _load_tenant(work, tenant_id, store_id, tenant)
+                await _load_people(platform, work, tenant_id, store_id, tenant)
+            if await _load_catalog(work, tenant_id, store_id, tenant):
+                await platform.publish(work, tenant_id, store_id)
 
         await platform.uow.run(load)
 
 
-async def _load_tenant(
-    platform: Platform, work: Work, tenant_id: str, park: dict[str, Any]
-) -> None:
+async def _load_tenant(work: Work, tenant_id: str, store_id: str, park: dict[str, Any]) -> None:
     shop = park["store"]
-    store_id = demo_id("store", shop["slug"])
     area: dict[str, Any] = {"tenant_id": tenant_id, "store_id": store_id}
     tenant = Tenant(
         id=tenant_id,
@@ -77,15 +97,11 @@ async def _load_tenant(
     await StoreRepository(work, tenant_id, store_id).insert(store)
     key = SiteKey(id=secret_hash(shop["site_key"]), **area, auto_approve=True)
     await SiteKeyRepository(work, tenant_id, store_id).insert(key)
-    await _load_people(platform, work, area, park)
-    await _load_catalog(work, area, park)
-    await publish(work, tenant_id, store_id)
 
 
 async def _load_people(
-    platform: Platform, work: Work, area: dict[str, Any], park: dict[str, Any]
+    platform: Platform, work: Work, tenant_id: str, store_id: str, park: dict[str, Any]
 ) -> None:
-    tenant_id, store_id = area["tenant_id"], area["store_id"]
     for role in park["role"]:
         await RoleRepository(work, tenant_id, None).insert(
             Role(
@@ -105,7 +121,8 @@ async def _load_people(
         )
         membership = Membership(
             id=scoped_id(tenant_id, store_id, employee.id),
-            **area,
+            tenant_id=tenant_id,
+            store_id=store_id,
             employee_id=employee.id,
             roles=[demo_id("role", person["role"])],
         )
@@ -113,37 +130,82 @@ async def _load_people(
         await MembershipRepository(work, tenant_id, store_id).insert(membership)
 
 
-async def _load_catalog(work: Work, area: dict[str, Any], park: dict[str, Any]) -> None:
-    tenant_id, store_id = area["tenant_id"], area["store_id"]
-    for zone in park["zone"]:
-        fields = {key: value for key, value in zone.items() if key != "slug"}
-        document = Zone(id=demo_id("zone", zone["slug"]), **area, **fields)
-        await ZoneRepository(work, tenant_id, store_id).insert(document)
-    for tax in park["tax"]:
-        fields = {key: value for key, value in tax.items() if key != "slug"}
-        await TaxRepository(work, tenant_id, store_id).insert(
-            Tax(id=demo_id("tax", tax["slug"]), **area, **fields)
-        )
-    tax_id = demo_id("tax", park["tax"][0]["slug"])
-    for sort, package in enumerate(park["package"], start=1):
-        parts = [
-            {"package_id": demo_id("package", part["package"]), "qty": part["qty"]}
-            for part in package.get("components", [])
-        ]
-        item = Package(
-            id=demo_id("package", package["slug"]),
-            **area,
-            name=package["name"],
-            name_th=package["name_th"],
-            kind=package["kind"],
-            price=package["price"],
-            tax_id=tax_id,
-            quota_or_minutes=package["quota_or_minutes"],
-            valid_days=package.get("valid_days", 1),
-            zones=[demo_id("zone", slug) for slug in package.get("zones", [])],
-            visible_on=[SalesChannel.POS, SalesChannel.KIOSK],
-            components=parts,
-            sort=sort,
-            active=package.get("active", True),
-        )
-        await PackageRepository(work, tenant_id, store_id).insert(item)
+async def _load_catalog(work: Work, tenant_id: str, store_id: str, park: dict[str, Any]) -> bool:
+    """Add what the catalogue does not have; whether that was anything. What has been changed
+    since stays as it is."""
+    edit = Edit(work, tenant_id, store_id, turns=())
+    added = 0
+    for part, entries in _entries(park):
+        missing = await _missing(part.repository(work, tenant_id, store_id), list(entries))
+        for document_id in missing:
+            await insert(edit, part, document_id, entries[document_id])
+        added += len(missing)
+    codes = {demo_id("reason_code", each["code"]): each for each in park.get("reason_code", [])}
+    reasons = ReasonCodeRepository(work, tenant_id, store_id)
+    for document_id in await _missing(reasons, list(codes)):
+        fields = codes[document_id]
+        code = ReasonCode(id=document_id, tenant_id=tenant_id, store_id=store_id, **fields)
+        await reasons.insert(code)
+        added += 1
+    return added > 0
+
+
+async def _missing(repository: Repository[Any], ids: Sequence[str]) -> list[str]:
+    found = await repository.find(limit=NO_LIMIT, _id={"$in": list(ids)})
+    known = {document.id for document in found}
+    return [each for each in ids if each not in known]
+
+
+def _entries(park: dict[str, Any]) -> list[tuple[Part[Any], Entries]]:
+    """The catalogue of one tenant, read by the contracts that the API has for it."""
+    zones = {slug: ZoneIn(**fields) for slug, fields in _listed(park, "zone")}
+    taxes = {slug: TaxIn(**fields) for slug, fields in _listed(park, "tax")}
+    tax_id = demo_id("tax", next(iter(taxes)))
+    packages = {
+        slug: _package(fields, tax_id=tax_id, sort=sort)
+        for sort, (slug, fields) in enumerate(_listed(park, "package"), start=1)
+    }
+    rules = {slug: _rule(fields) for slug, fields in _listed(park, "rule")}
+    discounts = {slug: DiscountIn(**fields) for slug, fields in _listed(park, "discount")}
+    payments = {
+        slug: PaymentTypeIn(**fields, sort=sort)
+        for sort, (slug, fields) in enumerate(_listed(park, "payment_type"), start=1)
+    }
+    named: list[tuple[Part[Any], dict[str, Any]]] = [
+        (ZONES, zones),
+        (TAXES, taxes),
+        (PACKAGES, packages),
+        (RULES, rules),
+        (DISCOUNTS, discounts),
+        (PAYMENT_TYPES, payments),
+    ]
+    return [
+        (part, {demo_id(part.name, slug): entry for slug, entry in entries.items()})
+        for part, entries in named
+    ]
+
+
+def _listed(park: dict[str, Any], kind: str) -> list[tuple[str, dict[str, Any]]]:
+    """[(slug, the other fields)]"""
+    return [
+        (entry["slug"], {key: value for key, value in entry.items() if key != "slug"})
+        for entry in park.get(kind, [])
+    ]
+
+
+def _package(fields: dict[str, Any], *, tax_id: str, sort: int) -> PackageIn:
+    parts = [
+        {"package_id": demo_id("package", part["package"]), "qty": part["qty"]}
+        for part in fields.get("components", [])
+    ]
+    zones = [demo_id("zone", slug) for slug in fields.get("zones", [])]
+    return PackageIn.model_validate(
+        {**fields, "components": parts, "zones": zones, "tax_id": tax_id, "sort": sort}
+    )
+
+
+def _rule(fields: dict[str, Any]) -> RuleIn:
+    targets = dict(fields.get("targets", {}))
+    slugs = targets.pop("packages", [])
+    targets["package_ids"] = [demo_id("package", slug) for slug in slugs]
+    return RuleIn.model_validate({**fields, "targets": targets})

@@ -4,6 +4,7 @@ Every method returns a contract model or raises PlayParkError with the server's 
 that does not answer is E_UNAVAILABLE with a sentence that says what to check.
 """
 
+import copy
 from collections.abc import Mapping
 from datetime import datetime
 from types import TracebackType
@@ -12,6 +13,7 @@ from typing import Any, Self, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from playpark.contracts.approvals import ApprovalGranted, VerifyPinIn
 from playpark.contracts.auth import (
     DeviceLoginIn,
     DeviceRegistered,
@@ -21,13 +23,23 @@ from playpark.contracts.auth import (
     RefreshIn,
 )
 from playpark.contracts.base import Envelope, Page, ServerTime
-from playpark.contracts.catalog import CatalogSnapshot, PackageView
+from playpark.contracts.catalog import PackageView
+from playpark.contracts.customers import CustomerIn, CustomerView
 from playpark.contracts.employees import EmployeeLoginIn, EmployeeSession, EmployeeView
+from playpark.contracts.open_tickets import OpenTicketIn, OpenTicketSummary, OpenTicketView
 from playpark.contracts.pricing import PreviewIn, PricedCart
-from playpark.contracts.sales import SaleAnswer, SaleIn
-from playpark.contracts.shifts import ShiftClosed, ShiftCloseIn, ShiftOpenIn, ShiftView
+from playpark.contracts.sales import SaleAnswer, SaleIn, SaleSummary
+from playpark.contracts.shifts import (
+    ShiftClosed,
+    ShiftCloseIn,
+    ShiftDetail,
+    ShiftOpenIn,
+    ShiftView,
+    XReport,
+)
+from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.contracts.sync import BatchIn, BatchOut
-from playpark.contracts.tickets import RedeemIn, RedemptionView
+from playpark.contracts.tickets import RedeemIn, RedemptionView, TicketView
 from playpark.errors import ErrorCode, PlayParkError
 
 DEFAULT_URL = "http://127.0.0.1:48080"
@@ -69,6 +81,13 @@ class ApiClient:
 
     async def close(self) -> None:
         await self._http.aclose()
+
+    def acting(self, employee_token: str | None) -> Self:
+        """The same connection, acting as this employee: what a person asks for goes out in their
+        name, while the device's own calls go on in the device's. Close only the original."""
+        other = copy.copy(self)
+        other.employee_token = employee_token
+        return other
 
     # --- device and people --------------------------------------------------------------
 
@@ -122,6 +141,35 @@ class ApiClient:
     async def preview(self, body: PreviewIn) -> PricedCart:
         return await self._call("POST", "/pricing/preview", PricedCart, body)
 
+    # --- approvals, guests, parked carts --------------------------------------------------
+
+    async def verify_pin(self, body: VerifyPinIn) -> ApprovalGranted:
+        """A supervisor's yes to one action; for X reports and operations (R42)."""
+        return await self._call("POST", "/approvals/verify_pin", ApprovalGranted, body)
+
+    async def customers(self, q: str, *, limit: int = 20) -> Page[CustomerView]:
+        """Guests by a part of their name or telephone number."""
+        query: dict[str, str | int] = {"q": q, "limit": limit}
+        return await self._call("GET", "/customers", Page[CustomerView], query=query)
+
+    async def create_customer(self, body: CustomerIn) -> CustomerView:
+        return await self._call("POST", "/customers", CustomerView, body)
+
+    async def open_tickets(self, *, limit: int = 50) -> Page[OpenTicketSummary]:
+        """The parked carts of the store (R13)."""
+        query = {"limit": limit}
+        return await self._call("GET", "/open_tickets", Page[OpenTicketSummary], query=query)
+
+    async def park(self, body: OpenTicketIn) -> OpenTicketView:
+        return await self._call("POST", "/open_tickets", OpenTicketView, body)
+
+    async def open_ticket(self, open_ticket_id: str) -> OpenTicketView:
+        """One parked cart, priced as of now."""
+        return await self._call("GET", f"/open_tickets/{open_ticket_id}", OpenTicketView)
+
+    async def delete_open_ticket(self, open_ticket_id: str) -> OpenTicketView:
+        return await self._call("DELETE", f"/open_tickets/{open_ticket_id}", OpenTicketView)
+
     # --- money and tickets: direct routes, for outside clients ---------------------------
 
     async def open_shift(self, op_id: str, body: ShiftOpenIn) -> ShiftView:
@@ -137,7 +185,23 @@ class ApiClient:
         return await self._call("POST", "/sales", SaleAnswer, body, op_id=op_id)
 
     async def sale(self, sale_id: str) -> SaleAnswer:
+        """A sale with its tickets and why it cost what it did."""
         return await self._call("GET", f"/sales/{sale_id}", SaleAnswer)
+
+    async def sales_by_receipt(self, receipt_no: str) -> Page[SaleSummary]:
+        query = {"receipt_no": receipt_no}
+        return await self._call("GET", "/sales", Page[SaleSummary], query=query)
+
+    async def tickets(self, **query: str) -> Page[TicketView]:
+        """Tickets by one of short_code, qr, sale_id and receipt_no, with the sale they are of."""
+        return await self._call("GET", "/tickets", Page[TicketView], query=query)
+
+    async def shift(self, shift_id: str) -> ShiftDetail:
+        return await self._call("GET", f"/shifts/{shift_id}", ShiftDetail)
+
+    async def x_report(self, shift_id: str, *, approval: str | None = None) -> XReport:
+        """A look at an open shift; needs `reports_view` or an approval (R28)."""
+        return await self._call("GET", f"/shifts/{shift_id}/x", XReport, approval=approval)
 
     async def redeem(self, op_id: str, body: RedeemIn) -> RedemptionView:
         return await self._call("POST", "/tickets/redeem", RedemptionView, body, op_id=op_id)
@@ -161,6 +225,7 @@ class ApiClient:
         *,
         query: Mapping[str, str | int] | None = None,
         op_id: str | None = None,
+        approval: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - httpx's own deadline
     ) -> T:
         headers = {"Content-Type": "application/json"}
@@ -168,6 +233,8 @@ class ApiClient:
             headers["Authorization"] = f"Bearer {token}"
         if op_id:
             headers["Idempotency-Key"] = op_id
+        if approval:
+            headers["X-Approval"] = approval
         content = None
         if body is not None:
             # Fields that were not set stay out: an absent field differs from null (R15).

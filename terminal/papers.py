@@ -1,24 +1,30 @@
-"""From the server's answer to paper: each sale prints once, whatever dies in between (R23).
+"""From an operation to paper: each paper comes out once, whatever dies in between (R23).
 
-A sale is claimed on disk before its bytes leave. Where nothing left it is due again; where
-something may have left, a person looks at the paper first.
+A paper is claimed on disk before its bytes leave. Where nothing left it is due again; where
+something may have left, a person looks at the printer first, and only that paper repeats, as a
+copy (docs/decisions/0008).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
-from playpark.contracts.sales import SaleAnswer
 from playpark.contracts.sync import OpKind, OpResult, OpStatus
 from playpark.device import DeviceStore, OpState, PrintState, StoredOp, SyncEngine
 from playpark.errors import PlayParkError
 from playpark.printing.transport import PrinterError
-from terminal.printer import ReceiptPrinter
+from terminal.printer import Paper, ReceiptPrinter
+
+Draw = Callable[[StoredOp, dict[str, Any]], list[Paper]]
+"""The papers of an applied operation, from the server's answer."""
+DrawAtOnce = Callable[[StoredOp], list[Paper]]
+"""The papers that need no answer: they come out as soon as the operation is on the disk."""
 
 
 class Papers:
-    """Prints the answers to sales, one after the other.
+    """Prints papers, one after the other.
 
     `tell` gets (sentence, refused); `moved` gets every new print state of an operation.
     """
@@ -36,17 +42,26 @@ class Papers:
         self._printer = printer
         self._tell = tell
         self._moved = moved
-        self._answers: dict[str, SaleAnswer] = {}
-        """Answers with tokens whose paper is not out: they live here and nowhere else."""
+        self._draw: dict[OpKind, Draw] = {}
+        self._draw_at_once: dict[OpKind, DrawAtOnce] = {}
+        self._papers: dict[str, list[Paper]] = {}
+        """Papers at hand that are not all out. Tickets have tokens: they live here only."""
         self._queue: asyncio.Queue[tuple[str, PrintState]] = asyncio.Queue()
-        self._receipts: dict[str, str] = {}
         self._waiting: dict[str, PrintState] = {}
+        self._ops: dict[str, StoredOp] = {}
         for op in store.unprinted():
             if op.state is not OpState.REJECTED:
-                self.expect(op)
+                self._waiting[op.op_id], self._ops[op.op_id] = op.printing, op
         self.error: str | None = None
         """Why the printer does not print; None while it does."""
         engine.listen(self._heard)
+
+    def learn(
+        self, draw: Mapping[OpKind, Draw], at_once: Mapping[OpKind, DrawAtOnce] | None = None
+    ) -> None:
+        """How the papers of these kinds of operations are made."""
+        self._draw |= draw
+        self._draw_at_once |= at_once or {}
 
     @property
     def printer_state(self) -> str:
@@ -57,7 +72,7 @@ class Papers:
 
     @property
     def doubtful(self) -> list[str]:
-        """Operations that may be on paper already."""
+        """Operations of which a paper may be out already."""
         return [op for op, state in self._waiting.items() if state is PrintState.DOUBTFUL]
 
     @property
@@ -65,20 +80,32 @@ class Papers:
         """Operations whose paper is due: not answered yet, or the printer failed."""
         return [op for op, state in self._waiting.items() if state is PrintState.DUE]
 
-    def expect(self, op: StoredOp) -> None:
-        """A sale was recorded: its paper is due as soon as the server answers."""
-        self._waiting[op.op_id] = op.printing
-        self._receipts[op.op_id] = op.receipt_no or op.op_id
+    def describe(self, op_ids: list[str]) -> list[str]:
+        """Each operation of these with the papers of it that are in doubt, in words."""
+        return [self._words(self._ops[op_id]) for op_id in op_ids if op_id in self._ops]
 
-    def receipts(self, op_ids: list[str]) -> list[str]:
-        """The receipt numbers of operations that are not on paper."""
-        return [self._receipts.get(op_id, op_id) for op_id in op_ids]
+    def expect(self, op: StoredOp) -> None:
+        """An operation was recorded: its papers are due, at once or with the server's answer."""
+        self._waiting[op.op_id], self._ops[op.op_id] = op.printing, op
+        if at_once := self._draw_at_once.get(op.kind):
+            self._papers[op.op_id] = at_once(op)
+            self._queue.put_nowait((op.op_id, PrintState.DUE))
 
     async def run(self) -> None:
-        """Print what is answered, until cancelled."""
+        """Print what is there, until cancelled."""
         while True:
             op_id, expected = await self._queue.get()
             await self._print(op_id, expected)
+
+    async def print_alone(self, paper: Paper) -> None:
+        """A paper that no operation waits for, such as an X report; told where it fails."""
+        try:
+            await asyncio.to_thread(self._printer.put_out, paper)
+        except PlayParkError as failed:
+            self.error = failed.message
+            self._tell(f"Not printed. {failed.message}", True)
+        else:
+            self.error = None
 
     async def resume(self, op_ids: list[str], deadline: float) -> int:
         """Try these papers again, asking the server for the tokens where they are not at hand.
@@ -90,7 +117,10 @@ class Papers:
             state = self._waiting.get(op_id)
             if state is None:
                 continue
-            if op_id in self._answers:
+            op = self._ops[op_id]
+            if op_id not in self._papers and (at_once := self._draw_at_once.get(op.kind)):
+                self._papers[op_id] = at_once(op)
+            if op_id in self._papers:
                 self._queue.put_nowait((op_id, state))
             elif await self._engine.submit(op_id, deadline) is None:
                 missing += 1
@@ -98,60 +128,84 @@ class Papers:
                 self._queue.put_nowait((op_id, state))
         return missing
 
-    async def are_on_paper(self, op_ids: list[str]) -> None:
-        """The cashier holds the papers of these doubtful operations in hand."""
+    async def are_on_paper(self, op_ids: list[str], deadline: float) -> None:
+        """The cashier holds the papers in doubt in hand; what else is due comes out now."""
         for op_id in op_ids:
-            await self._finish(op_id, PrintState.PRINTED)
+            if op_id in self._waiting:
+                await asyncio.to_thread(self._store.papers.confirm, op_id)
+                self._waiting[op_id] = PrintState.DUE
+        if not await self.resume(op_ids, deadline):
+            return
+        for op_id in op_ids:
+            self._moved(op_id, PrintState.DUE)
 
     def _heard(self, op: StoredOp, result: OpResult) -> None:
-        if op.kind is not OpKind.SALE or op.op_id not in self._waiting:
+        if op.op_id not in self._waiting or op.kind not in self._draw:
             return
         if op.state is OpState.APPLIED and result.status is OpStatus.REJECTED:
             self._tell(f"{op.receipt_no} is sold; its tickets cannot be had now. Ctrl+R.", True)
             return
         if result.status is OpStatus.REJECTED:
-            reason = result.message or "it gave no reason"
-            self._tell(
-                f"The server refused sale {op.receipt_no}: {reason} Call the supervisor.",
-                True,
-            )
+            if op.kind is OpKind.SALE:
+                reason = result.message or "it gave no reason"
+                sentence = f"The server refused sale {op.receipt_no}: {reason}"
+                self._tell(f"{sentence} Call the supervisor.", True)
             self._forget(op.op_id)
             return
         try:
-            self._answers[op.op_id] = SaleAnswer.model_validate(result.result)
-        except ValidationError:
-            self._tell(f"The answer to sale {op.receipt_no} cannot be read: call support.", True)
+            self._papers[op.op_id] = self._draw[op.kind](op, result.result or {})
+        except (ValidationError, ValueError):
+            self._tell(f"The answer to {self._words(op)} cannot be read: call support.", True)
             return
         # What may be out already is not claimed as due: it waits for a person.
         self._queue.put_nowait((op.op_id, PrintState.DUE))
 
     async def _print(self, op_id: str, expected: PrintState) -> None:
-        answer = self._answers.get(op_id)
-        if answer is None or not await asyncio.to_thread(self._store.claim_print, op_id, expected):
+        """Put out what is not out yet; in doubt only where a person asked for a copy."""
+        papers, state = self._papers.get(op_id), self._waiting.get(op_id)
+        if papers is None or state is None or (state, expected) == _IN_DOUBT:
             return
-        copy = expected is PrintState.DOUBTFUL
-        try:
-            await asyncio.to_thread(self._printer.print_sale, answer, copy=copy)
-        except PlayParkError as failed:
-            doubtful = copy or (isinstance(failed, PrinterError) and failed.maybe_printed)
-            outcome = PrintState.DOUBTFUL if doubtful else PrintState.DUE
-            self.error = failed.message
-            await self._finish(op_id, outcome)
-            receipt = answer.sale.receipt_no
-            self._tell(f"{receipt} is sold but not printed. {failed.message} Then Ctrl+R.", True)
-        else:
-            self.error = None
-            await self._finish(op_id, PrintState.PRINTED)
+        claims = self._store.papers
+        before = await asyncio.to_thread(claims.of, op_id)
+        for paper in papers:
+            claim = before.get(paper.name, PrintState.DUE)
+            if claim not in {PrintState.DUE, PrintState.DOUBTFUL}:
+                continue
+            if not await asyncio.to_thread(claims.claim, op_id, paper.name, claim):
+                continue
+            copy = claim is PrintState.DOUBTFUL
+            try:
+                await asyncio.to_thread(self._printer.put_out, paper, copy=copy)
+            except PlayParkError as failed:
+                doubtful = copy or (isinstance(failed, PrinterError) and failed.maybe_printed)
+                outcome = PrintState.DOUBTFUL if doubtful else PrintState.DUE
+                await asyncio.to_thread(claims.finish, op_id, paper.name, outcome)
+                self.error = failed.message
+                await self._settle(op_id, outcome)
+                op = self._ops[op_id]
+                done = "sold" if op.kind is OpKind.SALE else "done"
+                sentence = f"{self._words(op)} is {done} but not printed."
+                self._tell(f"{sentence} {failed.message} Then Ctrl+R.", True)
+                return
+            await asyncio.to_thread(claims.finish, op_id, paper.name, PrintState.PRINTED)
+        self.error = None
+        await self._settle(op_id, PrintState.PRINTED)
 
-    async def _finish(self, op_id: str, outcome: PrintState) -> None:
-        await asyncio.to_thread(self._store.finish_print, op_id, outcome)
+    async def _settle(self, op_id: str, outcome: PrintState) -> None:
+        await asyncio.to_thread(self._store.papers.settle, op_id, outcome)
         if outcome is PrintState.PRINTED:
             self._forget(op_id)
         else:
             self._waiting[op_id] = outcome
         self._moved(op_id, outcome)
 
+    def _words(self, op: StoredOp) -> str:
+        return op.receipt_no or op.kind.value.replace("_", " ")
+
     def _forget(self, op_id: str) -> None:
-        self._waiting.pop(op_id, None)
-        self._answers.pop(op_id, None)
-        self._receipts.pop(op_id, None)
+        for known in (self._waiting, self._papers, self._ops):
+            known.pop(op_id, None)
+
+
+_IN_DOUBT = (PrintState.DOUBTFUL, PrintState.DUE)
+"""(how it stands, what is asked for): a person has to look first."""

@@ -1,4 +1,5 @@
-"""A sale on paper: receipt and tickets as one job, so that they come out together (R23).
+"""The till's printer: each paper is a job of its own, so a failure repeats only what is not out
+(R23).
 
 `ReceiptPrinter` is all that the till knows of printing; it is called in a thread.
 """
@@ -7,14 +8,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from playpark.contracts.pricing import PaymentMethod
-from playpark.contracts.sales import SaleAnswer
+from playpark.contracts.base import View
 from playpark.contracts.tenancy import StoreView
 from playpark.errors import ErrorCode, PlayParkError
+from playpark.printing.document import Document, KickDrawer
 from playpark.printing.escpos import to_escpos
 from playpark.printing.letterhead import Letterhead
-from playpark.printing.templates import receipt_document, tickets_document
 from playpark.printing.transport import PrinterTarget, TargetKind
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """One paper. `name` is its own among those of its operation; `content` what it is about.
+
+    `draw` makes the document for a letterhead, marked COPY where asked. `kick` opens the drawer
+    with the first print, never with a copy.
+    """
+
+    name: str
+    content: View
+    draw: Callable[[Letterhead, bool], Document]
+    kick: bool = False
+    always_copy: bool = False
 
 
 class ReceiptPrinter(Protocol):
@@ -29,12 +44,12 @@ class ReceiptPrinter(Protocol):
         """What the status bar calls it while nothing is wrong."""
         ...
 
-    def print_sale(self, answer: SaleAnswer, *, copy: bool = False) -> None: ...
+    def put_out(self, paper: Paper, *, copy: bool = False) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class PaperPrinter:
-    """Prints with playpark.printing; `letterhead` is asked anew for each sale."""
+    """Prints with playpark.printing; `store` is asked anew for each paper."""
 
     target: PrinterTarget
     store: Callable[[], StoreView | None]
@@ -43,26 +58,19 @@ class PaperPrinter:
     def name(self) -> str:
         return "no printer" if self.target.kind is TargetKind.NONE else "printer ok"
 
-    def print_sale(self, answer: SaleAnswer, *, copy: bool = False) -> None:
+    def put_out(self, paper: Paper, *, copy: bool = False) -> None:
         if self.target.kind is TargetKind.NONE:
             return
         store = self.store()
         if store is None:
             raise PlayParkError(ErrorCode.CONFLICT, "This till has not logged in yet.")
-        paid_cash = any(paid.method is PaymentMethod.CASH for paid in answer.sale.payments)
         try:
-            head = Letterhead.of(store)
-            receipt = receipt_document(
-                head,
-                answer.sale,
-                till=answer.sale.receipt_no.partition("-")[0],
-                copy=copy,
-                kick_drawer=paid_cash and not copy,
-            )
-            papers = receipt + tickets_document(head, answer.tickets, copy=copy)
-            data = to_escpos(papers)
+            drawn = paper.draw(Letterhead.of(store), copy or paper.always_copy)
+            if paper.kick and not copy:
+                drawn = Document((KickDrawer(), *drawn.blocks), drawn.paper)
+            data = to_escpos(drawn)
         except (ValueError, OSError) as wrong:
             # A ticket without token, a paper of a strange width, a font that is not there.
-            message = f"This sale cannot be printed: {wrong}."
+            message = f"This paper cannot be printed: {wrong}."
             raise PlayParkError(ErrorCode.VALIDATION, message) from wrong
         self.target.send(data)

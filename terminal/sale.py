@@ -1,18 +1,25 @@
-"""A sale as an operation: its frozen body, and what the screen keeps of it (R12, R14, R23)."""
+"""A sale as an operation: its frozen body, its papers, what the screen keeps of it (R12, R14, R23)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
-from playpark.contracts.catalog import CatalogSnapshot
-from playpark.contracts.pricing import Cart, PaymentIn, PaymentMethod, PricedCart, Rung
-from playpark.contracts.sales import SaleIn
+from playpark.contracts.pricing import PaymentIn, PaymentMethod, PricedCart, Rung
+from playpark.contracts.sales import SaleAnswer, SaleIn, SaleView
+from playpark.contracts.snapshot import CatalogSnapshot
+from playpark.contracts.tickets import TicketView
 from playpark.device import Allocator, OpState, PrintState, StoredOp
-from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import ReceiptSeries
-from playpark.money import format_satang
-from terminal.basket import tickets_per_unit
+from playpark.printing.document import Document
+from playpark.printing.letterhead import Letterhead
+from playpark.printing.receipt_notes import ReceiptNotes
+from playpark.printing.templates import receipt_document, ticket_document
+from terminal.basket import Basket, tickets_per_unit
+from terminal.printer import Paper
 
+RECEIPT = "receipt"
 UNUSUAL_TENDER = 10
 """A tender of more than so many times the total is asked about: it may be a slip (SCREENS)."""
 
@@ -21,49 +28,78 @@ UNUSUAL_TENDER = 10
 class SaleDraft:
     """All that a sale's body is made of; the numbers come with the store's transaction."""
 
-    cart: Cart
+    basket: Basket
     priced: PricedCart
     catalog: CatalogSnapshot
-    payment: PaymentIn
+    payments: Sequence[PaymentIn]
     occurred_at: datetime
     business_date: date
+    training: bool = False
 
     def body(self, allocator: Allocator) -> dict[str, Any]:
         """The request body of `POST /v1/sales`: number, ticket ids and codes included."""
         packages = {package.package_id: package for package in self.catalog.packages}
-        counts = [
-            line.qty * tickets_per_unit(packages[line.package_id]) for line in self.cart.lines
-        ]
+        cart = self.basket.cart()
+        counts = [line.qty * tickets_per_unit(packages[line.package_id]) for line in cart.lines]
+        series = ReceiptSeries.TRAINING if self.training else ReceiptSeries.SALE
+        more: dict[str, Any] = {"training": True} if self.training else {}
+        if parked := self.basket.rung.parked:
+            more["open_ticket_id"] = parked.open_ticket_id
         sale = SaleIn(
-            lines=self.cart.lines,
-            payments=[self.payment],
-            receipt_no=allocator.receipt_no(ReceiptSeries.SALE),
+            **{name: getattr(cart, name) for name in cart.model_fields_set},
+            payments=list(self.payments),
+            receipt_no=allocator.receipt_no(series),
             ticket_ids=[[allocator.ticket_id() for _ in range(count)] for count in counts],
             short_codes=[[allocator.short_code() for _ in range(count)] for count in counts],
             catalog_version=self.priced.catalog_version,
             business_date=self.business_date,
             rung=Rung.of(self.priced),
             occurred_at=self.occurred_at,
+            **more,
         )
         return sale.model_dump(mode="json", exclude_unset=True)
 
+    def notes(self) -> ReceiptNotes:
+        """What the receipt says beyond the sale."""
+        guest = self.basket.rung.guest
+        return ReceiptNotes.of(
+            self.priced.trace,
+            self.catalog,
+            [line.qty for line in self.priced.lines],
+            guest=guest.name if guest else None,
+            points_balance=guest.points if guest else None,
+        )
 
-def payment(
-    method: PaymentMethod, total: int, *, tendered: int | None, reference: str | None
-) -> PaymentIn:
-    """The one payment of a sale, satang. Raises E_INSUFFICIENT_TENDER, E_VALIDATION."""
-    if method is PaymentMethod.CASH:
-        given = total if tendered is None else tendered
-        if given < total:
-            missing = format_satang(total - given)
-            message = f"฿{missing} is missing: type the whole amount that the guest hands over."
-            raise PlayParkError(ErrorCode.INSUFFICIENT_TENDER, message)
-        return PaymentIn(method=method, amount=total, tendered=given)
-    if not reference:
-        return PaymentIn(method=method, amount=total)
-    if len(reference) > 100:
-        raise PlayParkError(ErrorCode.VALIDATION, "The reference is too long: 100 letters at most.")
-    return PaymentIn(method=method, amount=total, reference=reference)
+
+def papers_of(
+    answer: SaleAnswer, notes: ReceiptNotes | None, *, always_copy: bool = False
+) -> list[Paper]:
+    """The receipt and each ticket, every one a paper of its own."""
+    sale = answer.sale
+    paid_cash = any(paid.method is PaymentMethod.CASH for paid in sale.payments)
+    receipt = receipt_paper(sale, notes, kick=paid_cash and not sale.training and not always_copy)
+    tickets = [ticket_paper(ticket, training=sale.training) for ticket in answer.tickets]
+    return [
+        Paper(each.name, each.content, each.draw, each.kick, always_copy)
+        for each in (receipt, *tickets)
+    ]
+
+
+def receipt_paper(sale: SaleView, notes: ReceiptNotes | None, *, kick: bool = False) -> Paper:
+    def draw(head: Letterhead, copy: bool) -> Document:
+        till = sale.receipt_no.partition("-")[0]
+        return receipt_document(head, sale, till=till, notes=notes, copy=copy)
+
+    return Paper(RECEIPT, sale, draw, kick)
+
+
+def ticket_paper(ticket: TicketView, *, training: bool = False) -> Paper:
+    draw = partial(_draw_ticket, ticket, training)
+    return Paper(ticket.ticket_id, ticket, draw)
+
+
+def _draw_ticket(ticket: TicketView, training: bool, head: Letterhead, copy: bool) -> Document:
+    return ticket_document(head, ticket, copy=copy, training=training)
 
 
 def is_unusual(tendered: int, total: int) -> bool:
@@ -73,31 +109,34 @@ def is_unusual(tendered: int, total: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Sold:
-    """A sale in the list of the last ones, read from its operation."""
+    """A sale in the list of the last ones, read from its operation. `tendered` is the cash that
+    was handed over, None where none was; `method` the one of its payments, or `split`."""
 
     op_id: str
     receipt_no: str
     occurred_at: datetime
     total: int
-    method: PaymentMethod
+    method: str
     tendered: int | None
+    change: int
     state: OpState
     printing: PrintState
+    training: bool
 
     @classmethod
     def of(cls, op: StoredOp) -> "Sold":
-        paid = op.body["payments"][0]
+        payments = op.body["payments"]
+        methods = list(dict.fromkeys(each["method"] for each in payments))
+        cash = [each for each in payments if each.get("tendered") is not None]
         return cls(
             op_id=op.op_id,
             receipt_no=op.receipt_no or "",
             occurred_at=op.occurred_at,
             total=op.body["rung"]["grand_total"],
-            method=PaymentMethod(paid["method"]),
-            tendered=paid.get("tendered"),
+            method="split" if len(methods) > 1 else (methods or [PaymentMethod.OTHER.value])[0],
+            tendered=sum(each["tendered"] for each in cash) if cash else None,
+            change=sum(each["tendered"] - each["amount"] for each in cash),
             state=op.state,
             printing=op.printing,
+            training=bool(op.body.get("training")),
         )
-
-    @property
-    def change(self) -> int:
-        return 0 if self.tendered is None else self.tendered - self.total

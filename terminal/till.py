@@ -13,9 +13,10 @@ from pydantic import ValidationError
 
 from playpark.client import ApiClient
 from playpark.clock import Clock, business_date, park_zone
-from playpark.contracts.catalog import CatalogSnapshot, PackageView
+from playpark.contracts.catalog import PackageView
 from playpark.contracts.employees import EmployeeLoginIn, EmployeeView, Permission
 from playpark.contracts.pricing import PaymentMethod, PricedCart
+from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.contracts.sync import OpKind, OpResult
 from playpark.contracts.tenancy import DeviceType
 from playpark.device import (

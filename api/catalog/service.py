@@ -1,95 +1,53 @@
-"""Publishing catalogue versions, reading them, pricing carts with them (R8–R13)."""
+"""Reading catalogue versions, pricing carts with them, counting capped promotions (R8–R13)."""
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from weakref import WeakKeyDictionary
 
-from api.catalog.models import Package, StoredSnapshot
+from api.catalog.parts import PACKAGES
+from api.catalog.publishing import publish
 from api.catalog.repository import (
     PackageRepository,
+    RuleUsesInForce,
+    RuleUsesRepository,
     SnapshotRepository,
-    TaxRepository,
-    ZoneRepository,
 )
-from api.identity import stores
+from api.customers import service as customers
 from api.platform.documents import scoped_id
+from api.platform.mongo import Mongo
 from api.platform.scope import Scope
 from api.platform.uow import Work
-from playpark.canonical import canonical_json
-from playpark.contracts.catalog import (
-    CatalogSnapshot,
-    PackageKind,
-    PackageView,
-    TaxView,
-    VatMode,
-    ZoneView,
-)
-from playpark.contracts.pricing import Cart, PricedCart
+from playpark.clock import park_zone
+from playpark.contracts.catalog import PackageView, SalesChannel
+from playpark.contracts.pricing import Cart, PaymentIn, PricedCart
+from playpark.contracts.rules import MAX_RULES, Level, RuleView
+from playpark.contracts.snapshot import CatalogSnapshot
+from playpark.contracts.tenancy import DeviceType
 from playpark.errors import ErrorCode, PlayParkError
-from playpark.pricing import price
+from playpark.pricing import Context, price
+from playpark.pricing.windows import Moment, Window
 
-NO_LIMIT = 10_000
+__all__ = [
+    "context",
+    "count_uses",
+    "give_back_uses",
+    "on_sale",
+    "price_cart",
+    "publish",
+    "snapshot",
+    "snapshot_with",
+]
 _CACHE_SIZE = 64
-_snapshots: dict[str, CatalogSnapshot] = {}
+_snapshots: WeakKeyDictionary[Mongo, dict[str, CatalogSnapshot]] = WeakKeyDictionary()
 """Snapshots never change, so a process may keep them; the key names tenant, store, version."""
-
-
-async def publish(work: Work, tenant_id: str, store_id: str) -> int:
-    """Freeze the store's catalogue as the next version and tell its devices. Run it in the
-    transaction that changed the catalogue. Returns the version; raises E_VALIDATION."""
-    packages = await PackageRepository(work, tenant_id, store_id).find(limit=NO_LIMIT, active=True)
-    zones = await ZoneRepository(work, tenant_id, store_id).find(limit=NO_LIMIT, active=True)
-    taxes = await TaxRepository(work, tenant_id, store_id).find(limit=NO_LIMIT)
-    _check_bundles(packages)
-    version = await stores.next_catalog_version(work, tenant_id, store_id)
-    content = {
-        "packages": [
-            package_view(package).model_dump(mode="json")
-            for package in sorted(packages, key=lambda package: (package.sort, package.id))
-        ],
-        "zones": [
-            ZoneView(
-                zone_id=zone.id,
-                name=zone.name,
-                name_th=zone.name_th,
-                credit_price=zone.credit_price,
-            ).model_dump(mode="json")
-            for zone in zones
-        ],
-        "taxes": [
-            TaxView(tax_id=tax.id, name=tax.name, rate=tax.rate, mode=tax.mode).model_dump(
-                mode="json"
-            )
-            for tax in taxes
-        ],
-        "vat_mode": VatMode.PER_RECEIPT.value,
-    }
-    snapshot = StoredSnapshot(
-        id=scoped_id(tenant_id, store_id, str(version)),
-        tenant_id=tenant_id,
-        store_id=store_id,
-        version=version,
-        hash=hashlib.sha256(canonical_json(content)).hexdigest(),
-        content=content,
-    )
-    await SnapshotRepository(work, tenant_id, store_id).insert(snapshot)
-    return version
-
-
-def _check_bundles(packages: Sequence[Package]) -> None:
-    """A bundle is sold as its components, so all of them are on sale with it (R18)."""
-    tickets = {each.id for each in packages if each.kind is not PackageKind.BUNDLE}
-    for package in packages:
-        if not {part["package_id"] for part in package.components} <= tickets:
-            message = f"{package.name} has a component that is not on sale: take it off sale too."
-            raise PlayParkError(ErrorCode.VALIDATION, message)
 
 
 async def snapshot(work: Work, scope: Scope, version: int | None = None) -> CatalogSnapshot:
     """The store's catalogue, in its present or the given version. Raises E_NOT_FOUND."""
     version = scope.catalog_version if version is None else version
     key = scoped_id(scope.tenant_id, scope.store_id, str(version))
-    if (known := _snapshots.get(key)) is not None:
+    kept = _snapshots.setdefault(work.mongo, {})
+    if (known := kept.get(key)) is not None:
         return known
     repository = SnapshotRepository.of(work, scope)
     stored = await repository.find_one(_id=key)
@@ -102,9 +60,9 @@ async def snapshot(work: Work, scope: Scope, version: int | None = None) -> Cata
         store_id=stored.store_id,
         **stored.content,
     )
-    while len(_snapshots) >= _CACHE_SIZE:
-        _snapshots.pop(next(iter(_snapshots)))
-    _snapshots[key] = found
+    while len(kept) >= _CACHE_SIZE:
+        kept.pop(next(iter(kept)))
+    kept[key] = found
     return found
 
 
@@ -125,17 +83,54 @@ async def snapshot_with(
         stored = await packages.find(_id={"$in": sorted(missing)})
         if stored:
             flags.append("inactive_package")
-        more = [package_view(package) for package in stored]
+        more = [PACKAGES.show(package) for package in stored]
         found = found.model_copy(update={"packages": [*found.packages, *more]})
     return found, flags
 
 
-async def price_cart(work: Work, scope: Scope, cart: Cart, *, at: datetime) -> PricedCart:
-    """Price with the store's catalogue. Raises what `pricing.price` raises, and
+async def on_sale(work: Work, scope: Scope) -> list[PackageView]:
+    """The packages that are on sale at this moment, in the register's order (R13)."""
+    catalog = await snapshot(work, scope)
+    now = Moment.of(work.now, park_zone(catalog.tz))
+    windows = ((package, Window.of(package.window)) for package in catalog.packages)
+    return [package for package, window in windows if window is None or window.is_open(now)]
+
+
+async def context(work: Work, scope: Scope, cart: Cart, catalog: CatalogSnapshot) -> Context:
+    """What the price depends on beside the cart and the catalogue: the device's channel, the
+    customer's group, and which promotions are used up.
+
+    Raises E_NOT_FOUND for a customer that is not there.
+    """
+    channel = SalesChannel.POS
+    if scope.device.type is DeviceType.KIOSK:
+        channel = SalesChannel.KIOSK
+    group = None
+    if cart.customer_id is not None:
+        group = await customers.group_of(work, scope, cart.customer_id)
+    caps = {rule.rule_id: rule.max_uses for rule in catalog.rules if rule.max_uses is not None}
+    used_up: frozenset[str] = frozenset()
+    if caps:
+        uses = RuleUsesInForce.of(work, scope)
+        counted = await uses.find(limit=MAX_RULES, _id={"$in": sorted(caps)})
+        used_up = frozenset(each.id for each in counted if each.used >= caps[each.id])
+    return Context(channel=channel, customer_group=group, used_up=used_up)
+
+
+async def price_cart(
+    work: Work,
+    scope: Scope,
+    cart: Cart,
+    *,
+    at: datetime,
+    payments: Sequence[PaymentIn] | None = None,
+) -> PricedCart:
+    """Price with the store's catalogue. Raises what `context` and `pricing.price` raise, and
     E_INACTIVE_PACKAGE for a package that exists but is not on sale (R13)."""
     catalog = await snapshot(work, scope)
+    where = await context(work, scope, cart, catalog)
     try:
-        return price(cart, catalog, at=at)
+        return price(cart, catalog, at=at, context=where, payments=payments)
     except PlayParkError as refusal:
         if refusal.code is not ErrorCode.NOT_FOUND or refusal.details is None:
             raise
@@ -147,19 +142,36 @@ async def price_cart(work: Work, scope: Scope, cart: Cart, *, at: datetime) -> P
         raise PlayParkError(ErrorCode.INACTIVE_PACKAGE, message, details=refusal.details) from None
 
 
-def package_view(package: Package) -> PackageView:
-    return PackageView(
-        package_id=package.id,
-        name=package.name,
-        name_th=package.name_th,
-        kind=package.kind,
-        price=package.price,
-        tax_id=package.tax_id,
-        quota_or_minutes=package.quota_or_minutes,
-        valid_days=package.valid_days,
-        zones=package.zones,
-        visible_on=package.visible_on,
-        active=package.active,
-        components=package.components,
-        sort=package.sort,
-    )
+async def count_uses(
+    work: Work, scope: Scope, catalog: CatalogSnapshot, rule_ids: Sequence[str]
+) -> list[str]:
+    """Count one use of each rule that has a cap, in the sale's transaction. Returns the ids of
+    those whose cap was reached: they are not counted, and their price does not hold.
+
+    The counter is the one document that all sales with the same promotion share: they follow each
+    other there. A tenant's rule is counted over all its stores.
+    """
+    over: list[str] = []
+    for rule in _capped(catalog, rule_ids):
+        uses = RuleUsesRepository(work, scope.tenant_id, _place(scope, rule))
+        if not await uses.count(rule.rule_id, rule.max_uses or 0):
+            over.append(rule.rule_id)
+    return over
+
+
+async def give_back_uses(
+    work: Work, scope: Scope, catalog: CatalogSnapshot, rule_ids: Sequence[str]
+) -> None:
+    """Take back the uses that `count_uses` has counted, for a sale that is voided."""
+    for rule in _capped(catalog, rule_ids):
+        uses = RuleUsesRepository(work, scope.tenant_id, _place(scope, rule))
+        await uses.give_back(rule.rule_id)
+
+
+def _capped(catalog: CatalogSnapshot, rule_ids: Sequence[str]) -> list[RuleView]:
+    asked = set(rule_ids)
+    return [rule for rule in catalog.rules if rule.rule_id in asked and rule.max_uses is not None]
+
+
+def _place(scope: Scope, rule: RuleView) -> str | None:
+    return None if rule.scope is Level.TENANT else scope.store_id

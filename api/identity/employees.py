@@ -34,25 +34,57 @@ async def login(platform: Platform, scope: Scope, body: EmployeeLoginIn) -> Empl
     Unknown person and wrong PIN look and take the same: E_UNAUTHENTICATED. Five wrong PINs in
     a row lock this person on this device, longer each time: E_PIN_LOCKED.
     """
+    employee, actor = await check_pin(
+        platform,
+        scope.acting_as(None),
+        employee_id=body.employee_id,
+        email=body.email,
+        pin=body.pin,
+        failure="employee.login_failed",
+    )
+    return await _open_session(platform, scope, actor, employee.ver, "employee.login")
+
+
+async def check_pin(
+    platform: Platform,
+    scope: Scope,
+    *,
+    employee_id: str | None,
+    email: str | None,
+    pin: str,
+    failure: str,
+) -> tuple[Employee, Actor]:
+    """Who the person is and what they may do in this store, if the PIN is theirs.
+
+    The attempt is counted before the PIN is hashed; whoever goes on with the right PIN calls
+    `forget_attempts` in their transaction. Unknown person, no membership here and wrong PIN look
+    and take the same (R41): E_UNAUTHENTICATED, audited as `failure` of who is acting. Raises
+    E_PIN_LOCKED and E_EMPLOYEE_SUSPENDED too.
+    """
     work = platform.uow.reading()
-    who = {"_id": body.employee_id} if body.employee_id else {"email": body.email}
+    who = {"_id": employee_id} if employee_id else {"email": email}
     employee = await EmployeeRepository.of(work, scope).find_one(**who)
-    subject = employee.id if employee else str(body.employee_id or body.email)
+    subject = employee.id if employee else str(employee_id or email)
     attempts = PinAttemptsRepository.of(work, scope)
     if not await attempts.reserve(_attempts_key(scope, subject)):
         message = "Too many wrong PINs: wait, or ask a supervisor to reset the PIN."
         wait = await attempts.locked_for(_attempts_key(scope, subject))
         raise PlayParkError(ErrorCode.PIN_LOCKED, message, retry_after=wait)
-    right = await platform.pins.verify(employee.pin_hash if employee else None, body.pin)
+    right = await platform.pins.verify(employee.pin_hash if employee else None, pin)
     actor = await _actor(work, scope, employee) if employee and right else None
     if employee is None or actor is None:
-        await _record(platform, scope, "employee.login_failed", subject)
+        await _record(platform, scope, failure, subject)
         message = "That person and PIN do not belong together here: try again."
         raise PlayParkError(ErrorCode.UNAUTHENTICATED, message)
     if employee.status != "active":
         message = "This employee is suspended: ask a supervisor."
         raise PlayParkError(ErrorCode.EMPLOYEE_SUSPENDED, message)
-    return await _open_session(platform, scope, actor, employee.ver, "employee.login")
+    return employee, actor
+
+
+async def forget_attempts(work: Work, scope: Scope, employee_id: str) -> None:
+    """The right PIN was given: wrong ones before it no longer count on this device."""
+    await PinAttemptsRepository.of(work, scope).forget(_attempts_key(scope, employee_id))
 
 
 def _attempts_key(scope: Scope, subject: str) -> str:
@@ -113,8 +145,7 @@ async def _open_session(
         )
         if found is None:
             raise unauthenticated()
-        attempts = PinAttemptsRepository.of(work, scope)
-        await attempts.forget(_attempts_key(scope, actor.employee_id))
+        await forget_attempts(work, scope, actor.employee_id)
         await audit.append(work, scope.acting_as(actor), event, actor.employee_id, {})
         return found
 
@@ -187,7 +218,7 @@ async def logout(platform: Platform, scope: Scope) -> None:
 
 async def _record(platform: Platform, scope: Scope, event: str, subject: str) -> None:
     async def append(work: Work) -> None:
-        await audit.append(work, scope.acting_as(None), event, subject, {})
+        await audit.append(work, scope, event, subject, {})
 
     await platform.uow.run(append, queue=chain_key(scope))
 

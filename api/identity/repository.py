@@ -1,6 +1,7 @@
 """Queries on tenants, devices and people."""
 
 from datetime import timedelta
+from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
@@ -36,6 +37,15 @@ class TenantRepository(Repository[Tenant]):
 
 class StoreRepository(Repository[Store]):
     model = Store
+
+
+class TenantStores(Repository[Store]):
+    """All stores of a tenant: for what is set for all of them."""
+
+    model = Store
+
+    def where(self, **conditions: Any) -> dict[str, Any]:
+        return {"tenant_id": self.tenant_id} | conditions
 
 
 class SiteKeyRepository(Repository[SiteKey]):

@@ -1,19 +1,45 @@
 """What other domains need of a store and its tenant."""
 
-from api.identity.repository import AuthorityRepository, StoreRepository, TenantRepository
+from dataclasses import dataclass
+
+from api.identity.repository import (
+    AuthorityRepository,
+    StoreRepository,
+    TenantRepository,
+    TenantStores,
+)
 from api.platform.services import Platform
 from api.platform.uow import Work
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import server_short_code
 
 CODE_BLOCK = 100
+MANY = 10_000
 
 
-async def next_catalog_version(work: Work, tenant_id: str, store_id: str) -> int:
-    """Count the store's catalogue up and tell all its devices with their next request (R43, R46).
+@dataclass(frozen=True, slots=True)
+class CatalogTurn:
+    """A store whose next catalogue version is being made, and its time zone."""
 
-    Raises E_NOT_FOUND.
+    store_id: str
+    version: int
+    tz: str
+
+
+async def next_catalogs(work: Work, tenant_id: str, store_id: str | None) -> list[CatalogTurn]:
+    """Count the catalogue of the store, or of all the tenant's, up, and tell the devices with
+    their next request (R43, R46).
+
+    Two transactions that do so for the same store cannot both stand: the later one starts again
+    and sees what the earlier one has written. Raises E_NOT_FOUND.
     """
+    if store_id is not None:
+        return [await _next_catalog(work, tenant_id, store_id)]
+    stores = await TenantStores(work, tenant_id, None).find(limit=MANY)
+    return [await _next_catalog(work, tenant_id, store.id) for store in stores]
+
+
+async def _next_catalog(work: Work, tenant_id: str, store_id: str) -> CatalogTurn:
     store = await StoreRepository(work, tenant_id, store_id).change(
         {"$inc": {"catalog_version": 1}}, _id=store_id
     )
@@ -21,7 +47,7 @@ async def next_catalog_version(work: Work, tenant_id: str, store_id: str) -> int
         raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such store.")
     sessions = AuthorityRepository(work, tenant_id, store_id)
     await sessions.update_many({"$set": {"catalog_version": store.catalog_version}})
-    return store.catalog_version
+    return CatalogTurn(store_id, store.catalog_version, store.tz)
 
 
 async def server_short_codes(platform: Platform, tenant_id: str, count: int) -> list[str]:

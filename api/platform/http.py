@@ -32,6 +32,14 @@ IdempotencyKey = Annotated[
         description="ULID of this operation: send the same one when you try again (R15).",
     ),
 ]
+Approval = Annotated[
+    str | None,
+    Header(
+        alias="X-Approval",
+        max_length=200,
+        description="The token of an approval, where one is needed (R42).",
+    ),
+]
 _HTTP_CODES = {
     400: (ErrorCode.VALIDATION, "The request cannot be read: send JSON as the contract has it."),
     404: (ErrorCode.NOT_FOUND, "There is nothing at this address: see /docs for the routes."),
@@ -58,25 +66,33 @@ def public_router(tag: str) -> APIRouter:
 
 @dataclass(frozen=True, slots=True)
 class OperationDoor:
-    """The direct routes' door to `perform`: Idempotency-Key as op_id, uncommitted (R14)."""
+    """The direct routes' door to `perform`: Idempotency-Key as op_id, X-Approval as approval,
+    uncommitted (R14)."""
 
     request: Request
     response: Response
     platform: Platform
     scope: Scope
     key: str | None
+    approval: str | None = None
 
-    async def perform(self, how: Kind[B, R], body: B, *, key_required: bool = True) -> Envelope[R]:
-        """Raises E_IDEMPOTENCY_KEY_REQUIRED, E_VALIDATION for a key that is no ULID, and what
-        the operation raises."""
+    async def perform(
+        self, how: Kind[B, R], body: BaseModel, *, key_required: bool = True, **path: str
+    ) -> Envelope[R]:
+        """`path` are the ids of the address: they belong to the operation's body.
+
+        Raises E_IDEMPOTENCY_KEY_REQUIRED, E_VALIDATION for a key that is no ULID, and what
+        the operation raises.
+        """
         told = getattr(body, "occurred_at", None)
         occurred_at, flags = clamp(told, self.platform.clock.now())
         op = Operation(
             op_id=_op_id(self.key, required=key_required),
             kind=how.name,
-            raw=await self.request.json(),
-            body=body,
+            raw={**await self.request.json(), **path},
+            body=_whole(how.model, body, path),
             occurred_at=occurred_at,
+            approval=self.approval,
             flags=flags,
         )
         outcome = await perform(self.platform, self.scope, op, how)
@@ -91,8 +107,17 @@ async def _door(
     platform: App,
     scope: Caller,
     key: IdempotencyKey = None,
+    approval: Approval = None,
 ) -> OperationDoor:
-    return OperationDoor(request, response, platform, scope, key)
+    return OperationDoor(request, response, platform, scope, key, approval)
+
+
+def _whole(model: type[B], body: BaseModel, path: dict[str, str]) -> B:
+    """The operation's body: what was sent, and the ids of the address."""
+    if isinstance(body, model):
+        return body
+    sent = {name: getattr(body, name) for name in body.model_fields_set}
+    return model.model_validate({**sent, **path})
 
 
 Door = Annotated[OperationDoor, Depends(_door)]

@@ -77,6 +77,8 @@ class Operation(Generic[B]):
     seq: int | None = None
     prev_hash: str | None = None
     local: LocalOutcome | None = None
+    approval: str | None = None
+    """The approval token that came with it (R42)."""
     flags: tuple[str, ...] = ()
 
     @property

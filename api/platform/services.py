@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from api.platform.mongo import Mongo
 from api.platform.pins import PinHasher
 from api.platform.scope import Scope
 from api.platform.settings import Settings
-from api.platform.uow import UnitOfWork
+from api.platform.uow import UnitOfWork, Work
 from playpark.clock import Clock
 
 
@@ -25,19 +26,28 @@ class TicketKeys:
     current: str
 
 
+Publish = Callable[[Work, str, str | None], Awaitable[None]]
+"""(work, tenant, store or None for all of the tenant's): freeze the next catalogue version."""
+
+
 @dataclass(slots=True)
 class Platform:
+    """`publish` is the catalogue's: domains below it change what a snapshot holds too."""
+
     settings: Settings
     mongo: Mongo
     clock: Clock
     uow: UnitOfWork
     jwt: Jwt
     pins: PinHasher
+    publish: Publish
     spare_codes: dict[str, list[str]] = field(default_factory=dict)
     """By tenant: the server's short codes that this process has taken and not used yet."""
 
     @classmethod
-    def build(cls, settings: Settings, mongo: Mongo, clock: Clock) -> "Platform":
+    def build(
+        cls, settings: Settings, mongo: Mongo, clock: Clock, *, publish: Publish
+    ) -> "Platform":
         return cls(
             settings=settings,
             mongo=mongo,
@@ -45,6 +55,7 @@ class Platform:
             uow=UnitOfWork(mongo, clock),
             jwt=Jwt(settings.secret_key.get_secret_value()),
             pins=PinHasher(),
+            publish=publish,
         )
 
     def close(self) -> None:

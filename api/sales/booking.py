@@ -8,7 +8,6 @@ from api.catalog import service as catalog
 from api.platform.operations import Operation
 from api.platform.scope import Scope
 from api.platform.uow import Work
-from playpark.contracts.catalog import CatalogSnapshot
 from playpark.contracts.pricing import (
     Cart,
     PaymentIn,
@@ -20,6 +19,7 @@ from playpark.contracts.pricing import (
     Totals,
 )
 from playpark.contracts.sales import SaleIn
+from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.pricing import price
 

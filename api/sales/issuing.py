@@ -6,9 +6,10 @@ from zoneinfo import ZoneInfo
 
 from api.tickets.service import TicketSpec
 from playpark.clock import business_day_start
-from playpark.contracts.catalog import CatalogSnapshot, PackageKind, PackageView
+from playpark.contracts.catalog import PackageKind, PackageView
 from playpark.contracts.pricing import MAX_TICKETS, PricedCart, Slice
 from playpark.contracts.sales import SaleIn
+from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.money import allocate
 

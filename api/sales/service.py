@@ -10,16 +10,12 @@ from api.platform.operations import CLOCK_CLAMPED, Kind, Operation, OpRecord
 from api.platform.scope import Scope
 from api.platform.services import Platform
 from api.platform.uow import Work
+from api.receipts import service as receipts
 from api.sales import booking as booking_rules
 from api.sales import issuing
 from api.sales.booking import Booking
 from api.sales.models import Payment, Sale
-from api.sales.repository import (
-    CounterRepository,
-    LedgerRepository,
-    PaymentRepository,
-    SaleRepository,
-)
+from api.sales.repository import PaymentRepository, SaleRepository
 from api.shifts import service as shifts
 from api.shifts.service import SaleAmounts
 from api.tickets import service as tickets
@@ -31,7 +27,7 @@ from playpark.contracts.sales import PaymentView, SaleAnswer, SaleIn, SaleSummar
 from playpark.contracts.sync import OpKind
 from playpark.contracts.tickets import TicketStatus
 from playpark.errors import ErrorCode, PlayParkError
-from playpark.ids import ReceiptNumber, ReceiptSeries, new_ulid
+from playpark.ids import ReceiptSeries, new_ulid
 
 NEAR = timedelta(days=3)
 """How far a printed trading day may be from the reckoned one: outages, not wrong clocks."""
@@ -59,7 +55,9 @@ class Selling:
         if not scope.may(Permission.SELL):
             booking.flags.append("not_permitted")
         day = _business_date(scope, op, booking)
-        receipt_no = await self._receipt(work, scope, op, booking)
+        series = ReceiptSeries.SALE
+        receipt_no, flags = await receipts.take(work, scope, op, series, op.body.receipt_no)
+        booking.flags += flags
         counts = issuing.tickets_per_line(op.body, booking.catalog)
         amounts = _amounts(op.body, sum(counts))
         shift_id, flags = await shifts.book_sale(work, scope, op, amounts)
@@ -136,26 +134,6 @@ class Selling:
             codes = [fresh.pop() if code in used else code for code in codes]
         return codes
 
-    async def _receipt(
-        self, work: Work, scope: Scope, op: Operation[SaleIn], booking: Booking
-    ) -> str:
-        """The till's number, or the device's next `W` number; entered in the ledger (R29)."""
-        receipt_no = op.body.receipt_no
-        if receipt_no is None:
-            counters = CounterRepository.of(work, scope)
-            number = await counters.advance(f"W:{scope.device.device_id}")
-            receipt_no = str(ReceiptNumber(scope.device.code, ReceiptSeries.SERVER, number))
-        elif not receipt_no.startswith(f"{scope.device.code}-{ReceiptSeries.SALE}"):
-            message = "receipt_no must be of this device's own sale series."
-            raise PlayParkError(ErrorCode.VALIDATION, message)
-        ledger = LedgerRepository.of(work, scope)
-        if not await ledger.take(receipt_no, scope.device.device_id, op.op_id):
-            if not op.committed:
-                message = "This receipt number was used already: take the next one."
-                raise PlayParkError(ErrorCode.CONFLICT, message)
-            booking.flags.append("receipt_no_duplicate")
-        return receipt_no
-
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -220,7 +198,7 @@ def _sale(
         payment_method=_payment_method(list(amounts.by_method)),
         customer_id=op.body.customer_id,
         catalog_version=priced.catalog_version,
-        vat_mode=booking.catalog.vat_mode,
+        vat_mode=booking.catalog.settings.money.vat_mode,
         trace=[entry.model_dump(mode="json") for entry in priced.trace],
         flags=booking.flags,
     )

@@ -1,21 +1,36 @@
-"""HTTP of shifts."""
+"""HTTP of shifts and of cash drawers, which are the same thing (R26)."""
+
+from typing import Annotated
+
+from fastapi import Path, Query
 
 from api.platform.envelope import ok
-from api.platform.http import Cursor, Door, Limit, private_router
+from api.platform.http import Approval, Cursor, Door, Limit, private_router
 from api.platform.services import App, Caller
-from api.shifts import service
-from api.shifts.repository import ShiftRepository
-from playpark.contracts.base import Envelope, Page
+from api.shifts import reading, service, views
+from api.shifts.repository import ShiftFilter, ShiftRepository
+from playpark.clock import BusinessDate
+from playpark.contracts.base import Envelope, IdStr, Page
 from playpark.contracts.employees import Permission
 from playpark.contracts.shifts import (
+    AdjustmentRequest,
+    DrawerSummary,
+    MovementRequest,
+    MovementView,
     ShiftClosed,
     ShiftCloseIn,
+    ShiftDetail,
     ShiftOpenIn,
+    ShiftStatus,
     ShiftSummary,
     ShiftView,
+    XReport,
+    ZReport,
 )
 
 private = private_router("shifts")
+ShiftId = Annotated[IdStr, Path(description="the shift, which is its drawer too")]
+Day = Annotated[BusinessDate | None, Query(description="a trading day, such as 2026-11-21")]
 
 
 @private.post("/shifts/open")
@@ -26,22 +41,97 @@ async def open_shift(door: Door, body: ShiftOpenIn) -> Envelope[ShiftView]:
 
 @private.post("/shifts/close")
 async def close_shift(door: Door, body: ShiftCloseIn) -> Envelope[ShiftClosed]:
-    """Close the shift with the cash that was counted blind. Needs `shift_close`."""
+    """Close the shift with the cash that was counted blind. Needs `shift_close`; over the
+    store's tolerance a reason and an approval `cash_variance` for the shift."""
     return await door.perform(service.CLOSE, body)
 
 
 @private.get("/shifts/current")
 async def current_shift(platform: App, scope: Caller) -> Envelope[ShiftView]:
     """The open shift of this device; E_SHIFT_CLOSED where there is none."""
-    return ok(await service.current(platform.uow.reading(), scope))
+    return ok(await reading.current(platform.uow.reading(), scope))
 
 
 @private.get("/shifts")
 async def list_shifts(
-    platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
+    platform: App,
+    scope: Caller,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    device_id: Annotated[IdStr | None, Query()] = None,
+    status: Annotated[ShiftStatus | None, Query()] = None,
+    from_date: Day = None,
+    to_date: Day = None,
 ) -> Envelope[Page[ShiftSummary]]:
-    """The store's shifts, newest first. Needs `reports_view`."""
+    """The store's shifts, the latest opened first. Needs `reports_view`."""
     scope.require(Permission.REPORTS_VIEW)
     shifts = ShiftRepository.of(platform.uow.reading(), scope)
-    found, more = await shifts.page(limit, cursor)
-    return ok(Page(items=[service.summary(shift) for shift in found], next_cursor=more))
+    which = ShiftFilter(device_id, status, from_date, to_date)
+    found, more = await shifts.newest(limit, cursor, which)
+    return ok(Page(items=[views.summary(shift) for shift in found], next_cursor=more))
+
+
+@private.get("/shifts/{shift_id}")
+async def read_shift(platform: App, scope: Caller, shift_id: ShiftId) -> Envelope[ShiftDetail]:
+    """A shift of this device, or any with `reports_view`; before the count its figures are
+    there for `reports_view` only (R27)."""
+    return ok(await reading.detail(platform.uow.reading(), scope, shift_id))
+
+
+@private.get("/shifts/{shift_id}/x")
+async def x_report(
+    platform: App, scope: Caller, shift_id: ShiftId, approval: Approval = None
+) -> Envelope[XReport]:
+    """The X report of an open shift: not final. Needs `reports_view`, or an approval `x_report`
+    for the shift."""
+    return ok(await reading.x_report(platform, scope, shift_id, approval))
+
+
+@private.get("/shifts/{shift_id}/z")
+async def z_reports(
+    platform: App, scope: Caller, shift_id: ShiftId, limit: Limit = 50, cursor: Cursor = None
+) -> Envelope[Page[ZReport]]:
+    """The Z report of a shift, then its supplements and adjustments, in the order of the chain."""
+    return ok(await reading.z_reports(platform.uow.reading(), scope, shift_id, limit, cursor))
+
+
+@private.post("/shifts/{shift_id}/adjustments")
+async def adjust_shift(door: Door, body: AdjustmentRequest, shift_id: ShiftId) -> Envelope[ZReport]:
+    """Recount a closed shift, or accept its difference: appended to its Z, never an edit. Needs
+    an approval for the shift: `shift_adjustment`, or `cash_variance` to accept."""
+    return await door.perform(service.ADJUST, body, shift_id=shift_id)
+
+
+@private.post("/cash_drawers/open")
+async def open_drawer(door: Door, body: ShiftOpenIn) -> Envelope[ShiftView]:
+    """The same as opening a shift. Needs `shift_open`."""
+    return await door.perform(service.OPEN, body)
+
+
+@private.get("/cash_drawers/current")
+async def current_drawer(platform: App, scope: Caller) -> Envelope[ShiftView]:
+    """The drawer that is open on this device; E_SHIFT_CLOSED where there is none."""
+    return ok(await reading.current(platform.uow.reading(), scope))
+
+
+@private.post("/cash_drawers/{drawer_id}/movements")
+async def move_cash(
+    door: Door, body: MovementRequest, drawer_id: ShiftId
+) -> Envelope[MovementView]:
+    """Pay in, pay out or drop into the safe. Needs `cash_movement`."""
+    return await door.perform(service.MOVE, body, drawer_id=drawer_id)
+
+
+@private.post("/cash_drawers/{drawer_id}/close")
+async def close_drawer(door: Door, body: ShiftCloseIn, drawer_id: ShiftId) -> Envelope[ShiftClosed]:
+    """The same as closing the shift. From an admin's device, with `device_manage` and `approve`,
+    it finalises the shift of a till that is lost."""
+    return await door.perform(service.CLOSE, body, drawer_id=drawer_id)
+
+
+@private.get("/cash_drawers/{drawer_id}/summary")
+async def drawer_summary(
+    platform: App, scope: Caller, drawer_id: ShiftId
+) -> Envelope[DrawerSummary]:
+    """What was put in and taken out; its figures once it is counted, or for `reports_view`."""
+    return ok(await reading.drawer(platform.uow.reading(), scope, drawer_id))

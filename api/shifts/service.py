@@ -1,246 +1,97 @@
-"""Opening and closing shifts; what a sale adds to them (R26–R28)."""
+"""What shifts are for the other rooms: their operations, and booking on them (R26–R28).
 
-from dataclasses import dataclass
+A sale, void, refund or reprint books its figures in its own transaction. An operation that names
+its shift is booked there and nowhere else; what is committed after that shift was closed becomes
+a supplement in the Z chain, in the same transaction.
+"""
+
 from typing import Any
 
-from pymongo.errors import DuplicateKeyError
-
-from api.audit import service as audit
-from api.events import service as events
-from api.platform.operations import Kind, Operation, OpRecord, chain_key
+from api.platform.operations import Kind, Operation
 from api.platform.scope import Scope
 from api.platform.uow import Work
-from api.shifts.models import Shift, ZCounter
-from api.shifts.repository import ShiftRepository, ZCounterRepository
-from playpark.cash import FIRST_HASH, DrawerTotals, chain_hash, expected_cash
-from playpark.contracts.employees import Permission
-from playpark.contracts.shifts import (
-    SalesTotals,
-    ShiftClosed,
-    ShiftCloseIn,
-    ShiftOpenIn,
-    ShiftSummary,
-    ShiftView,
-    ZReport,
-)
-from playpark.contracts.sync import OpKind
+from api.shifts import booking, figures
+from api.shifts.adjustments import ADJUST
+from api.shifts.booking import NO_SHIFT
+from api.shifts.closing import CLOSE
+from api.shifts.figures import Figures, RefundAmounts, SaleAmounts
+from api.shifts.movements import MOVE
+from api.shifts.opening import OPEN
 from playpark.errors import ErrorCode, PlayParkError
 
+__all__ = [
+    "ADJUST",
+    "CLOSE",
+    "KINDS",
+    "MOVE",
+    "OPEN",
+    "RefundAmounts",
+    "SaleAmounts",
+    "book_refund",
+    "book_reprint",
+    "book_sale",
+    "book_void",
+]
 
-@dataclass(frozen=True, slots=True)
-class SaleAmounts:
-    """What one sale adds to its shift, satang."""
-
-    amount: int
-    cash: int
-    by_method: dict[str, int]
-    tickets: int
-
-
-async def _open(work: Work, scope: Scope, op: Operation[ShiftOpenIn], _result_id: str) -> ShiftView:
-    unpermitted = _permit(scope, op, Permission.SHIFT_OPEN)
-    shifts = ShiftRepository.of(work, scope)
-    shift = Shift(
-        id=shifts.key(op.op_id),
-        tenant_id=scope.tenant_id,
-        store_id=scope.store_id,
-        shift_id=op.op_id,
-        device_id=scope.device.device_id,
-        opened_by=scope.actor.employee_id if scope.actor else None,
-        opened_by_name=scope.actor.name if scope.actor else None,
-        open_at=op.occurred_at,
-        cash_open=op.body.cash_open,
-    )
-    try:
-        await shifts.insert(shift)
-    except DuplicateKeyError as duplicate:
-        if "device_id" not in (duplicate.details or {}).get("keyPattern", {}):
-            raise  # the id is in use: another refusal
-        message = "A shift is open on this device: close it first."
-        raise PlayParkError(ErrorCode.SHIFT_ALREADY_OPEN, message) from None
-    payload = {"cash_open": shift.cash_open, "flags": unpermitted}
-    await audit.append(work, scope, "shift.opened", shift.shift_id, payload)
-    return view(shift)
-
-
-async def _opened_answer(work: Work, scope: Scope, record: OpRecord) -> ShiftView:
-    shifts = ShiftRepository.of(work, scope)
-    shift = await shifts.find_one(_id=shifts.key(record.op_id))
-    if shift is None:
-        raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such shift.")
-    # As it was when it was opened, whatever has happened since (R15).
-    return view(shift).model_copy(update={"status": "open", "close_at": None})
-
-
-async def _close(
-    work: Work, scope: Scope, op: Operation[ShiftCloseIn], _result_id: str
-) -> ShiftClosed:
-    body = op.body
-    unpermitted = _permit(scope, op, Permission.SHIFT_CLOSE)
-    shifts = ShiftRepository.of(work, scope)
-    shift = await shifts.open_on(scope.device.device_id, op.shift_id)
-    if shift is None:
-        message = "No shift is open on this device: open one first."
-        raise PlayParkError(ErrorCode.SHIFT_CLOSED, message)
-    drawer = DrawerTotals(cash_open=shift.cash_open, cash_sales=shift.cash_sales)
-    shift.cash_expected = expected_cash(drawer)
-    shift.cash_counted = body.total
-    z = await _next_z(work, scope, shift)
-    shift.z = z.model_dump(mode="json")
-    changes = {
-        "status": "closed",
-        "close_op_id": op.op_id,
-        "closed_by": scope.actor.employee_id if scope.actor else None,
-        "close_at": op.occurred_at,
-        "cash_expected": shift.cash_expected,
-        "cash_counted": shift.cash_counted,
-        "counted": body.counted,
-        "reason_code": body.reason_code,
-        "z": shift.z,
-    }
-    await shifts.update_one({"$set": changes}, _id=shift.id, status="open")
-    answer = closed_view(shift)
-    facts = {
-        "z_no": z.z_no,
-        "cash_expected": answer.cash_expected,
-        "cash_counted": answer.cash_counted,
-        "cash_diff": answer.cash_diff,
-    }
-    await events.emit(work, scope, ("shift.closed", {"shift_id": shift.shift_id, **facts}))
-    payload = {**facts, "flags": unpermitted}
-    await audit.append(work, scope, "shift.closed", shift.shift_id, payload)
-    return answer
-
-
-def _permit(scope: Scope, op: Operation[Any], permission: Permission) -> list[str]:
-    """Refuse what may not be, or flag it where it has happened already (R17)."""
-    if not op.committed:
-        scope.require(permission)
-    scope.require_device(permission)
-    return [*op.flags, *([] if scope.may(permission) else ["not_permitted"])]
-
-
-async def _next_z(work: Work, scope: Scope, shift: Shift) -> ZReport:
-    """The next Z of the device: fixed totals, grand total, hash over the one before (R28)."""
-    counters = ZCounterRepository.of(work, scope)
-    key = chain_key(scope)
-    last = await counters.find_one(_id=key)
-    prev_hash = last.last_hash if last else FIRST_HASH
-    content = {
-        "z_no": (last.z_no if last else 0) + 1,
-        "sales": SalesTotals(
-            count=shift.sales_count, amount=shift.sales_amount, by_method=shift.by_method
-        ).model_dump(),
-        "tickets_issued": shift.tickets_issued,
-        "cash_open": shift.cash_open,
-        "cash_sales": shift.cash_sales,
-        "grand_total": (last.grand_total if last else 0) + shift.sales_amount,
-        "prev_hash": prev_hash,
-    }
-    z = ZReport(**content, hash=chain_hash(prev_hash, {**content, "shift_id": shift.shift_id}))
-    if last is None:
-        first = ZCounter(
-            id=key,
-            tenant_id=scope.tenant_id,
-            store_id=scope.store_id,
-            z_no=z.z_no,
-            grand_total=z.grand_total,
-            last_hash=z.hash,
-        )
-        await counters.insert(first)
-    else:
-        changes = {"z_no": z.z_no, "grand_total": z.grand_total, "last_hash": z.hash}
-        await counters.update_one({"$set": changes}, _id=key)
-    return z
-
-
-async def _closed_answer(work: Work, scope: Scope, record: OpRecord) -> ShiftClosed:
-    shifts = ShiftRepository.of(work, scope)
-    shift = await shifts.find_one(
-        device_id=scope.device.device_id, close_op_id=record.op_id, status="closed"
-    )
-    if shift is None:
-        raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such shift.")
-    return closed_view(shift)
-
-
-OPEN = Kind(OpKind.SHIFT_OPEN, ShiftOpenIn, _open, _opened_answer)
-CLOSE = Kind(OpKind.SHIFT_CLOSE, ShiftCloseIn, _close, _closed_answer)
+KINDS: tuple[Kind[Any, Any], ...] = (OPEN, CLOSE, MOVE, ADJUST)
 
 
 async def book_sale(
     work: Work, scope: Scope, op: Operation[Any], amounts: SaleAmounts
 ) -> tuple[str | None, list[str]]:
-    """Add a sale to the device's open shift, in the sale's transaction (R26).
+    """Add a sale to the device's open shift. Returns (shift_id, flags).
 
-    An operation that names its shift is booked there and nowhere else. Returns (shift_id,
-    flags). Without that shift being open an uncommitted sale is E_SHIFT_CLOSED; a committed one
-    is kept and flagged, and counted as late on the shift it names (R17, R28).
+    Without a shift an uncommitted sale is E_SHIFT_CLOSED, unless the store's setting
+    `sales.without_shift` allows it and the sale names none; a committed one is flagged.
     """
-    shifts = ShiftRepository.of(work, scope)
-    totals = {
-        "sales_count": 1,
-        "sales_amount": amounts.amount,
-        "cash_sales": amounts.cash,
-        "tickets_issued": amounts.tickets,
-        **{f"by_method.{method}": amount for method, amount in amounts.by_method.items()},
-    }
-    shift = await shifts.book(scope.device.device_id, op.shift_id, totals)
-    if shift is not None:
-        return shift.shift_id, []
+    booked = await booking.book(work, scope, op, op.shift_id, figures.of_sale(amounts))
+    if booked is not None:
+        return booked[0].shift_id, booked[1]
+    if op.committed:
+        return None, [NO_SHIFT]
+    settings, _ = await booking.store_rules(work, scope)
+    if op.shift_id is None and settings.sales.without_shift:
+        return None, []
+    raise booking.none_open()
+
+
+async def book_void(
+    work: Work, scope: Scope, op: Operation[Any], shift_id: str | None, amounts: SaleAmounts
+) -> list[str]:
+    """Take a sale out of its shift, which is still open on this device, and count it as voided
+    (R32, decision 0009). Returns flags. Raises E_CONFLICT where that shift is not open here; a
+    committed void of a closed one is a supplement."""
+    booked = None
+    if shift_id is not None:
+        booked = await booking.book(work, scope, op, shift_id, figures.of_void(amounts))
+    if booked is None:
+        message = "Only a sale of the open shift on this device can be voided: refund it."
+        raise PlayParkError(ErrorCode.CONFLICT, message)
+    return booked[1]
+
+
+async def book_refund(
+    work: Work, scope: Scope, op: Operation[Any], amounts: RefundAmounts
+) -> tuple[str | None, list[str]]:
+    """Add a refund to the shift that is open now (R26). Returns (shift_id, flags).
+
+    Without one an uncommitted refund is E_SHIFT_CLOSED; a committed one is flagged, or posted to
+    the shift that it names, from whose drawer the cash has gone.
+    """
+    booked = await booking.book(work, scope, op, _meant(op), figures.of_refund(amounts))
+    if booked is not None:
+        return booked[0].shift_id, booked[1]
     if not op.committed:
-        message = "No shift is open on this device: open one first."
-        raise PlayParkError(ErrorCode.SHIFT_CLOSED, message)
-    if op.shift_id is None:
-        return None, ["no_shift"]
-    late = {"late_count": 1, "late_amount": amounts.amount}
-    found = await shifts.update_one(
-        {"$inc": late}, _id=shifts.key(op.shift_id), device_id=scope.device.device_id
-    )
-    return (op.shift_id, ["after_close"]) if found else (None, ["no_shift"])
+        raise booking.none_open()
+    return None, [NO_SHIFT]
 
 
-async def current(work: Work, scope: Scope) -> ShiftView:
-    """The open shift of the caller's device. Raises E_SHIFT_CLOSED."""
-    shifts = ShiftRepository.of(work, scope)
-    shift = await shifts.open_on(scope.device.device_id)
-    if shift is None:
-        message = "No shift is open on this device: open one first."
-        raise PlayParkError(ErrorCode.SHIFT_CLOSED, message)
-    return view(shift)
+async def book_reprint(work: Work, scope: Scope, op: Operation[Any]) -> str | None:
+    """Count a reprint on the shift that is open now; None where there is none."""
+    booked = await booking.book(work, scope, op, _meant(op), Figures(reprints=1))
+    return booked[0].shift_id if booked else None
 
 
-def view(shift: Shift) -> ShiftView:
-    return ShiftView(
-        shift_id=shift.shift_id,
-        device_id=shift.device_id,
-        opened_by=shift.opened_by,
-        opened_by_name=shift.opened_by_name,
-        open_at=shift.open_at,
-        cash_open=shift.cash_open,
-        status=shift.status,
-        close_at=shift.close_at,
-    )
-
-
-def closed_view(shift: Shift) -> ShiftClosed:
-    expected, counted = shift.cash_expected or 0, shift.cash_counted or 0
-    return ShiftClosed(
-        shift_id=shift.shift_id,
-        cash_expected=expected,
-        cash_counted=counted,
-        cash_diff=counted - expected,
-        z=ZReport.model_validate(shift.z),
-    )
-
-
-def summary(shift: Shift) -> ShiftSummary:
-    """A shift in a list; its figures only once it is closed (R27)."""
-    return ShiftSummary(
-        **view(shift).model_dump(),
-        sales_count=shift.sales_count,
-        sales_amount=shift.sales_amount,
-        cash_expected=shift.cash_expected,
-        cash_counted=shift.cash_counted,
-        z_no=shift.z["z_no"] if shift.z else None,
-    )
+def _meant(op: Operation[Any]) -> str | None:
+    """What is not done yet is done in the shift of now, whichever was open when it was asked."""
+    return op.shift_id if op.committed else None

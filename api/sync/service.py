@@ -30,7 +30,7 @@ class SyncService:
     def kinds(self) -> dict[OpKind, Kind[Any, Any]]:
         """Every kind of operation and the one function that applies it."""
         selling, redeeming = Selling(self.platform), Redeeming(self.platform)
-        found = (selling.kind, redeeming.kind, shifts.OPEN, shifts.CLOSE)
+        found = (selling.kind, redeeming.kind, *shifts.KINDS)
         return {kind.name: kind for kind in found}
 
     async def apply(self, scope: Scope, batch: BatchIn, raw: dict[str, Any]) -> BatchOut:
@@ -94,6 +94,7 @@ class SyncService:
             seq=op.seq,
             prev_hash=op.prev_hash,
             local=op.local,
+            approval=op.approval,
             flags=(*flags, *clock_flags),
         )
         outcome = await attempt(self.platform, acting, operation, kind)

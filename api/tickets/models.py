@@ -29,6 +29,8 @@ class Ticket(Model):
     ticket_id: str
     sale_id: str
     position: int
+    unit: str = ""
+    """`line:unit` of its sale: a bundle's components share it (R18)."""
     shift_id: str | None
     device_id: str
     issued_by: str | None
@@ -48,9 +50,16 @@ class Ticket(Model):
     allowed_devices: list[str] = []
     slice: dict[str, Any]
     """The frozen share of the sale's money (R6)."""
+    refunded: int = 0
+    """What of it was given back, satang (R31)."""
     last_pass_at: StoredTime | None = None
     ends_at: StoredTime | None = None
     printed_count: int = 0
+
+    @property
+    def redeemed(self) -> bool:
+        """Whether a gate let somebody in with it: a timepass spends a clock and no uses."""
+        return self.used > 0 or self.ends_at is not None
 
     @property
     def state(self) -> TicketState:

@@ -1,7 +1,10 @@
 """Queries on tickets and redemptions. The spending update is the one place where a quota falls."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from pymongo import UpdateOne
 
 from api.platform.documents import scoped_id
 from api.platform.repository import Repository
@@ -11,6 +14,15 @@ from playpark.contracts.tickets import Direction, RedemptionResult, TicketStatus
 from playpark.redemption import Scan
 
 COUNTED = (PackageKind.SINGLE, PackageKind.MULTI)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """What a refund takes from a ticket as it was read: satang, and whether its admission goes."""
+
+    ticket: Ticket
+    amount: int
+    returned: bool
 
 
 class TicketRepository(Repository[Ticket]):
@@ -42,6 +54,37 @@ class TicketRepository(Repository[Ticket]):
         )
         return self._parse(found)
 
+    async def refund(self, parts: Sequence[GivenBack]) -> bool:
+        """Take what is refunded from the tickets, in one command; False where one of them was
+        used or given back since it was read (R31)."""
+        if not parts:
+            return True
+        updates = [
+            UpdateOne(self.where(**_as_read(part.ticket)), self._stamped(_refunding(part)))
+            for part in parts
+        ]
+        done = await self._collection.bulk_write(updates, session=self.work.session)
+        return int(done.matched_count) == len(parts)
+
+    async def cancel_unused(self, sale_id: str) -> int:
+        """Cancel the tickets of a sale that nobody has used; how many (R32)."""
+        return await self.update_many(
+            {"$set": {"status": TicketStatus.CANCELLED.value}},
+            sale_id=sale_id,
+            status=TicketStatus.ACTIVE.value,
+            used=0,
+            ends_at=None,
+        )
+
+    async def count_print(self, ticket_ids: Sequence[str]) -> bool:
+        """Count one more print of each; False where one of them admits nobody any more."""
+        counted = await self.update_many(
+            {"$inc": {"printed_count": 1}},
+            _id={"$in": [self.key(each) for each in ticket_ids]},
+            status=TicketStatus.ACTIVE.value,
+        )
+        return counted == len(ticket_ids)
+
     async def give_back(self, row: Redemption) -> None:
         """Undo what the PASS `row` took: its quota and, where it started it, the clock (R50)."""
         key = self.key(str(row.ticket_id))
@@ -65,6 +108,22 @@ class RedemptionRepository(Repository[Redemption]):
             direction=Direction.ENTRY.value,
             annulled_at=None,
         )
+
+
+def _as_read(ticket: Ticket) -> dict[str, Any]:
+    return {
+        "_id": ticket.id,
+        "status": ticket.status.value,
+        "used": ticket.used,
+        "last_pass_at": ticket.last_pass_at,
+    }
+
+
+def _refunding(part: GivenBack) -> dict[str, Any]:
+    change: dict[str, Any] = {"$inc": {"refunded": part.amount}}
+    if part.returned:
+        change["$set"] = {"status": TicketStatus.REFUNDED.value}
+    return change
 
 
 def _admits(scan: Scan) -> dict[str, Any]:

@@ -1,12 +1,17 @@
 """HTTP of tickets and redemptions."""
 
+from typing import Annotated
+
+from fastapi import Query
+
 from api.platform.envelope import ok
 from api.platform.http import Cursor, Door, Limit, private_router
 from api.platform.services import App, Caller
-from api.tickets import service
+from api.tickets import lookup, service
 from api.tickets.repository import RedemptionRepository, TicketRepository
 from playpark.contracts.base import Envelope, IdStr, Page
 from playpark.contracts.employees import Permission
+from playpark.contracts.sales import ReceiptNo
 from playpark.contracts.tickets import RedeemIn, RedemptionSummary, RedemptionView, TicketView
 from playpark.errors import ErrorCode, PlayParkError
 
@@ -37,6 +42,21 @@ async def list_redemptions(
     return ok(Page(items=[service.summary(row) for row in found], next_cursor=more))
 
 
+@private.get("/tickets")
+async def find_tickets(
+    platform: App,
+    scope: Caller,
+    short_code: Annotated[str | None, Query(min_length=1, max_length=20)] = None,
+    qr: Annotated[str | None, Query(min_length=1, max_length=500)] = None,
+    sale_id: Annotated[IdStr | None, Query()] = None,
+    receipt_no: Annotated[ReceiptNo | None, Query()] = None,
+) -> Envelope[Page[TicketView]]:
+    """The tickets that one of these names, without their tokens: a typed code, what a scanner
+    read, a sale, a receipt. Nothing is an empty list. Needs `sell` or `redeem`."""
+    wanted = lookup.Wanted(short_code, qr, sale_id, receipt_no)
+    return ok(Page(items=await lookup.find(platform, scope, wanted)))
+
+
 @private.get("/tickets/{ticket_id}")
 async def ticket(platform: App, scope: Caller, ticket_id: IdStr) -> Envelope[TicketView]:
     """One ticket, without its token."""
@@ -44,4 +64,4 @@ async def ticket(platform: App, scope: Caller, ticket_id: IdStr) -> Envelope[Tic
     found = await tickets.find_one(_id=tickets.key(ticket_id))
     if found is None:
         raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such ticket.")
-    return ok(service.view(found, None))
+    return ok(lookup.view(found))

@@ -42,13 +42,15 @@ NOT_ADMITTED = "not_admitted"
 
 @dataclass(frozen=True, slots=True)
 class TicketSpec:
-    """A ticket to be issued: its ids (chosen by the till or the server), package and money."""
+    """A ticket to be issued: its ids (chosen by the till or the server), package and money.
+    `unit` is `line:unit` of the sale, the same for all components of a bundle."""
 
     ticket_id: str
     short_code: str
     package: PackageView
     slice: Slice
     valid_to: datetime
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ async def issue(
             ticket_id=spec.ticket_id,
             sale_id=context.sale_id,
             position=position,
+            unit=spec.unit,
             shift_id=context.shift_id,
             device_id=scope.device.device_id,
             issued_by=scope.actor.employee_id if scope.actor else None,

@@ -4,6 +4,7 @@
 """
 
 from playpark.device.pairing import login, pair
+from playpark.device.papers import PaperClaims
 from playpark.device.records import (
     Allocator,
     Identity,
@@ -21,6 +22,7 @@ __all__ = [
     "DrainReport",
     "Identity",
     "OpState",
+    "PaperClaims",
     "PrintState",
     "RecentEmployee",
     "StoredOp",

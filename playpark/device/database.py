@@ -5,6 +5,7 @@ A damaged file is moved aside and named; a full disk refuses the operation inste
 
 import contextlib
 import fcntl
+import json
 import os
 import sqlite3
 import threading
@@ -14,11 +15,11 @@ from pathlib import Path
 
 from playpark.errors import ErrorCode, PlayParkError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE schema_version (version INTEGER NOT NULL);
-INSERT INTO schema_version VALUES (1);
+INSERT INTO schema_version VALUES (2);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE ops (
@@ -35,6 +36,7 @@ CREATE TABLE ops (
     code TEXT,
     message TEXT,
     result TEXT,
+    memo TEXT,
     UNIQUE (epoch, seq)
 );
 CREATE INDEX ops_pending ON ops (epoch, seq) WHERE state = 'pending';
@@ -49,6 +51,16 @@ CREATE TABLE receipts (
     UNIQUE (series, number)
 ) WITHOUT ROWID;
 """
+
+_PAPERS = """
+CREATE TABLE papers (
+    op_id TEXT NOT NULL REFERENCES ops (op_id),
+    name TEXT NOT NULL,
+    state TEXT NOT NULL,
+    PRIMARY KEY (op_id, name)
+) WITHOUT ROWID;
+"""
+"""Each paper that was ever taken to the printer; one that never was is due (R23)."""
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
@@ -156,7 +168,9 @@ def _check(connection: sqlite3.Connection) -> None:
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     tables = "SELECT count(*) FROM sqlite_master WHERE name = 'schema_version'"
     if not connection.execute(tables).fetchone()[0]:
-        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {_PAPERS} COMMIT;")
+    if connection.execute("SELECT version FROM schema_version").fetchone()[0] == 1:
+        _from_version_1(connection)
     version = connection.execute("SELECT version FROM schema_version").fetchone()[0]
     if version != SCHEMA_VERSION:
         message = (
@@ -164,6 +178,20 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             f"program reads {SCHEMA_VERSION}): install the newer program."
         )
         raise PlayParkError(ErrorCode.UNAVAILABLE, message)
+
+
+def _from_version_1(connection: sqlite3.Connection) -> None:
+    """Papers get rows of their own. Where the whole of a sale was in doubt, each paper is."""
+    connection.executescript(f"BEGIN IMMEDIATE; {_PAPERS} ALTER TABLE ops ADD COLUMN memo TEXT;")
+    doubtful = "SELECT op_id, body FROM ops WHERE printing IN ('printing', 'doubtful')"
+    for row in connection.execute(doubtful).fetchall():
+        tickets = [each for line in json.loads(row["body"]).get("ticket_ids", []) for each in line]
+        connection.executemany(
+            "INSERT INTO papers VALUES (?, ?, 'doubtful')",
+            [(row["op_id"], name) for name in ("receipt", *tickets)],
+        )
+    connection.execute("UPDATE schema_version SET version = 2")
+    connection.execute("COMMIT")
 
 
 def _lock(path: Path) -> int:

@@ -28,7 +28,8 @@ class OpState(StrEnum):
 
 
 class PrintState(StrEnum):
-    """Whether an operation's paper is out. `doubtful`: the printer or the program died over it."""
+    """Whether a paper, or all papers of an operation, are out. `printing` is a paper on its way,
+    `doubtful` one over which the printer or the program died."""
 
     NONE = "none"
     DUE = "due"
@@ -79,6 +80,8 @@ class StoredOp:
     message: str | None
     result: dict[str, Any] | None
     """What is kept of the server's answer: never a ticket's token (R15)."""
+    memo: dict[str, Any] | None
+    """What the device keeps for its papers and screens beside the body; never sent."""
     size: int
     """Bytes of the body as JSON."""
 
@@ -97,12 +100,18 @@ class StoredOp:
             code=row["code"],
             message=row["message"],
             result=json.loads(row["result"]) if row["result"] else None,
+            memo=json.loads(row["memo"]) if row["memo"] else None,
             size=len(row["body"]),
         )
 
     @property
     def occurred_at(self) -> datetime:
         return self.to_op_in().occurred_at
+
+    @property
+    def committed(self) -> bool:
+        """True where it had happened when it was recorded; else the server may refuse it (R17)."""
+        return bool(self.envelope["committed"])
 
     @property
     def shift_id(self) -> str | None:

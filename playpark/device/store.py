@@ -17,7 +17,7 @@ from pydantic import BaseModel, TypeAdapter
 from playpark.canonical import canonical_json
 from playpark.cash import FIRST_HASH
 from playpark.clock import Clock
-from playpark.contracts.catalog import CatalogSnapshot
+from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.contracts.sync import (
     MAX_OPS,
     OP_SCHEMA_VERSION,
@@ -27,6 +27,7 @@ from playpark.contracts.sync import (
     OpStatus,
 )
 from playpark.device.database import Database
+from playpark.device.papers import PaperClaims
 from playpark.device.records import (
     Allocator,
     Identity,
@@ -44,6 +45,8 @@ RECENT_EMPLOYEES = 8
 BATCH_BYTES = 3 * 1024 * 1024
 """A batch stays well below the server's 4 MiB (R56)."""
 
+_WHO = ("employee_id", "shift_id")
+
 M = TypeVar("M", bound=BaseModel)
 _PEOPLE = TypeAdapter(list[RecentEmployee])
 _SETTLED = {
@@ -60,6 +63,7 @@ class DeviceStore:
         self._database = database
         self._clock = clock
         self._new_id = new_id
+        self.papers = PaperClaims(database)
         self._identity = self._fact("identity", Identity)
         row = database.row("SELECT count(*) FROM ops WHERE state = 'pending'")
         self._queued: int = row[0] if row else 0
@@ -69,10 +73,7 @@ class DeviceStore:
         """Open or create the file `path`; what was on the printer when the program died becomes
         `doubtful`. Raises PlayParkError: in use by another process (with its pid), damaged
         (kept aside), not writable."""
-        database = Database(path, clock.now())
-        with database.transaction() as connection:
-            connection.execute("UPDATE ops SET printing = 'doubtful' WHERE printing = 'printing'")
-        return cls(database, clock, new_id)
+        return cls(Database(path, clock.now()), clock, new_id)
 
     def close(self) -> None:
         self._database.close()
@@ -117,6 +118,10 @@ class DeviceStore:
 
     # --- operations ---------------------------------------------------------------------
 
+    def new_id(self) -> str:
+        """An op_id to choose before the operation is recorded."""
+        return self._new_id()
+
     def append(
         self,
         kind: OpKind,
@@ -128,60 +133,84 @@ class DeviceStore:
         committed: bool = False,
         local: LocalOutcome | None = None,
         prints: bool = False,
+        op_id: str | None = None,
+        approval: str | None = None,
+        memo: dict[str, Any] | None = None,
     ) -> StoredOp:
         """Record one operation for good: it is on the disk when this returns (R14, R34).
 
         `build_body` gets the allocator and returns the frozen body as JSON values; what it
         raises undoes everything, numbers included. `prints`: paper is due for this operation.
+        `op_id` where it was chosen before, for an `approval` that is bound to it (R42); `memo`
+        is kept with it and never sent.
         Raises PlayParkError where the disk does not take it: then nothing has happened.
         """
-        op_id = self._new_id()
+        optional = {
+            "employee_id": employee_id,
+            "shift_id": shift_id,
+            "local": _dump(local),
+            "approval": approval,
+        }
+        envelope = {
+            "op_id": op_id or self._new_id(),
+            "kind": kind,
+            "committed": committed,
+            "occurred_at": occurred_at.isoformat(),
+            **{name: value for name, value in optional.items() if value is not None},
+        }
         with self._database.transaction() as connection:
-            allocator = Allocator(
-                self._identity, lambda name: _advance(connection, name), self._new_id
-            )
-            body = json.loads(canonical_json(build_body(allocator)))
-            seq = _advance(connection, f"seq:{FIRST_EPOCH}")
-            previous = connection.execute(
-                "SELECT link FROM ops WHERE epoch = ? AND seq = ?", (FIRST_EPOCH, seq - 1)
-            ).fetchone()
-            prev_hash = previous["link"] if previous else FIRST_HASH
-            envelope: dict[str, Any] = {
-                "op_id": op_id,
-                "kind": kind,
-                "seq": seq,
-                "prev_hash": prev_hash,
-                "schema_version": OP_SCHEMA_VERSION,
-                "committed": committed,
-                "occurred_at": occurred_at.isoformat(),
-            }
-            optional = {"employee_id": employee_id, "shift_id": shift_id, "local": _dump(local)}
-            envelope |= {name: value for name, value in optional.items() if value is not None}
-            receipt = str(allocator.receipts[0]) if allocator.receipts else None
-            connection.execute(
-                "INSERT INTO ops (op_id, kind, epoch, seq, link, envelope, body, state, printing,"
-                " receipt_no) VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?)",
-                (
-                    op_id,
-                    kind,
-                    FIRST_EPOCH,
-                    seq,
-                    link(op_id, kind, seq, prev_hash, body),
-                    _json(envelope),
-                    _json(body),
-                    PrintState.DUE if prints else PrintState.NONE,
-                    receipt,
-                ),
-            )
-            connection.executemany(
-                "INSERT INTO receipts VALUES (?, ?, ?, ?, 'pending')",
-                [(str(r), r.series, r.number, op_id) for r in allocator.receipts],
-            )
-            stored = StoredOp.of_row(
-                connection.execute("SELECT * FROM ops WHERE op_id = ?", (op_id,)).fetchone()
-            )
-            stored.to_op_in()  # what could not be sent later must not be recorded now
+            stored = self._insert(connection, envelope, build_body, prints=prints, memo=memo)
         self._queued += 1
+        return stored
+
+    def _insert(
+        self,
+        connection: Connection,
+        envelope: dict[str, Any],
+        build_body: Callable[[Allocator], dict[str, Any]],
+        *,
+        prints: bool = False,
+        memo: dict[str, Any] | None = None,
+    ) -> StoredOp:
+        """Append within a transaction: sequence, chain link, numbers and their ledger rows."""
+        op_id, kind = envelope["op_id"], envelope["kind"]
+        allocator = Allocator(self._identity, lambda name: _advance(connection, name), self._new_id)
+        body = json.loads(canonical_json(build_body(allocator)))
+        seq = _advance(connection, f"seq:{FIRST_EPOCH}")
+        previous = connection.execute(
+            "SELECT link FROM ops WHERE epoch = ? AND seq = ?", (FIRST_EPOCH, seq - 1)
+        ).fetchone()
+        prev_hash = previous["link"] if previous else FIRST_HASH
+        sent = {
+            **envelope,
+            "seq": seq,
+            "prev_hash": prev_hash,
+            "schema_version": OP_SCHEMA_VERSION,
+        }
+        connection.execute(
+            "INSERT INTO ops (op_id, kind, epoch, seq, link, envelope, body, state, printing,"
+            " receipt_no, memo) VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?)",
+            (
+                op_id,
+                kind,
+                FIRST_EPOCH,
+                seq,
+                link(op_id, kind, seq, prev_hash, body),
+                _json(sent),
+                _json(body),
+                PrintState.DUE if prints else PrintState.NONE,
+                str(allocator.receipts[0]) if allocator.receipts else None,
+                _json(memo) if memo else None,
+            ),
+        )
+        connection.executemany(
+            "INSERT INTO receipts VALUES (?, ?, ?, ?, 'pending')",
+            [(str(r), r.series, r.number, op_id) for r in allocator.receipts],
+        )
+        stored = StoredOp.of_row(
+            connection.execute("SELECT * FROM ops WHERE op_id = ?", (op_id,)).fetchone()
+        )
+        stored.to_op_in()  # what could not be sent later must not be recorded now
         return stored
 
     def record_local(self, op_id: str, local: LocalOutcome, *, committed: bool) -> StoredOp:
@@ -209,7 +238,11 @@ class DeviceStore:
 
     def record_result(self, sent: StoredOp, result: OpResult) -> StoredOp:
         """Note the server's answer to the operation as it was `sent`; retry and blocked change
-        nothing. An operation whose envelope grew since stays pending, to be sent again."""
+        nothing. An operation whose envelope grew since stays pending, to be sent again.
+
+        A refused one that was not committed gives its receipt number up in the same commit: an
+        `abandon` operation closes the number, so that none is without a fate (R29).
+        """
         state = _SETTLED.get(result.status)
         with self._database.transaction() as connection:
             if state is not None:
@@ -226,15 +259,35 @@ class DeviceStore:
                     ),
                 ).rowcount
                 if changed:
-                    ledger = "applied" if state is OpState.APPLIED else "dead_lettered"
-                    connection.execute(
-                        "UPDATE receipts SET state = ? WHERE op_id = ?", (ledger, sent.op_id)
-                    )
+                    self._close_numbers(connection, sent, state)
             stored = connection.execute(
                 "SELECT * FROM ops WHERE op_id = ?", (sent.op_id,)
             ).fetchone()
             self._recount(connection)
         return StoredOp.of_row(stored)
+
+    def _close_numbers(self, connection: Connection, sent: StoredOp, state: OpState) -> None:
+        """The fate of the numbers of an answered operation (R29)."""
+        ledger = "applied" if state is OpState.APPLIED else "dead_lettered"
+        if state is OpState.REJECTED and not sent.committed:
+            ledger = "abandoned"
+            for number in connection.execute(
+                "SELECT receipt_no FROM receipts WHERE op_id = ?", (sent.op_id,)
+            ).fetchall():
+                self._abandon(connection, sent, number["receipt_no"])
+        connection.execute("UPDATE receipts SET state = ? WHERE op_id = ?", (ledger, sent.op_id))
+
+    def _abandon(self, connection: Connection, sent: StoredOp, receipt_no: str) -> None:
+        who = {name: sent.envelope[name] for name in _WHO if name in sent.envelope}
+        envelope = {
+            "op_id": self._new_id(),
+            "kind": OpKind.ABANDON,
+            "committed": True,
+            "occurred_at": self._clock.now().isoformat(),
+            **who,
+        }
+        body = {"op_id": sent.op_id, "receipt_no": receipt_no}
+        self._insert(connection, envelope, lambda _: body)
 
     def op(self, op_id: str) -> StoredOp | None:
         row = self._database.row("SELECT * FROM ops WHERE op_id = ?", op_id)
@@ -271,6 +324,21 @@ class DeviceStore:
         """The quarantine: what the server refused for good, never deleted (R35)."""
         return self._ops("state = 'rejected'")
 
+    def pending_of(self, kinds: Sequence[OpKind]) -> list[StoredOp]:
+        """Operations of these kinds that the server has not answered, the oldest first."""
+        marks = ", ".join("?" * len(kinds))
+        return self._ops(f"state = 'pending' AND kind IN ({marks})", *kinds)
+
+    def by_receipt(self, receipt_no: str) -> StoredOp | None:
+        """The operation that took this number here."""
+        found = self._ops("receipt_no = ?", receipt_no, limit=1)
+        return found[0] if found else None
+
+    def sale_of_ticket(self, code: str) -> StoredOp | None:
+        """The sale made here whose ticket has this id or short code."""
+        found = self._ops("kind = 'sale' AND instr(body, ?) > 0", f'"{code}"', limit=1)
+        return found[0] if found else None
+
     def recent(self, kinds: Sequence[OpKind], limit: int) -> list[StoredOp]:
         """The latest operations of these kinds that were not refused, the newest first."""
         marks = ", ".join("?" * len(kinds))
@@ -280,22 +348,8 @@ class DeviceStore:
     # --- paper --------------------------------------------------------------------------
 
     def unprinted(self) -> list[StoredOp]:
-        """Operations whose paper is due or in doubt, the oldest first."""
+        """Operations whose papers are due or in doubt, the oldest first; `papers` tells which."""
         return self._ops("printing IN ('due', 'printing', 'doubtful')")
-
-    def claim_print(self, op_id: str, expected: PrintState) -> bool:
-        """Take an operation to the printer, from `expected`; False where somebody has (R23)."""
-        with self._database.transaction() as connection:
-            changed = connection.execute(
-                "UPDATE ops SET printing = 'printing' WHERE op_id = ? AND printing = ?",
-                (op_id, expected),
-            ).rowcount
-        return changed == 1
-
-    def finish_print(self, op_id: str, outcome: PrintState) -> None:
-        """How it went: printed, due again (nothing left the till), or doubtful."""
-        with self._database.transaction() as connection:
-            connection.execute("UPDATE ops SET printing = ? WHERE op_id = ?", (outcome, op_id))
 
     # --- rows ---------------------------------------------------------------------------
 
@@ -330,9 +384,12 @@ def _advance(connection: Connection, name: str) -> int:
 
 
 def _kept(kind: OpKind, result: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What of an answer goes to the disk: ids and flags of a sale, and never a ticket's token."""
-    if result is None or kind is not OpKind.SALE:
+    """What of an answer goes to the disk: of a sale its ids and flags, of a reprint all but its
+    tickets, and never a ticket's token."""
+    if result is None or kind not in {OpKind.SALE, OpKind.REPRINT}:
         return result
+    if kind is OpKind.REPRINT:
+        return {name: value for name, value in result.items() if name not in {"sale", "tickets"}}
     sale = result.get("sale")
     if not isinstance(sale, dict):
         return None

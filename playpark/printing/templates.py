@@ -38,6 +38,7 @@ from playpark.printing.letterhead import (
     letterhead,
     marks,
 )
+from playpark.printing.receipt_notes import OtherPrice, ReceiptNotes, Reduction
 
 _METHODS: dict[str, str] = {
     PaymentMethod.CASH: "เงินสด Cash",
@@ -55,14 +56,18 @@ def receipt_document(
     sale: SaleView,
     *,
     till: str,
+    notes: ReceiptNotes | None = None,
     copy: bool = False,
     training: bool = False,
     kick_drawer: bool = False,
 ) -> Document:
     """The receipt of a sale, ending in a cut.
 
-    `copy` marks a reprint. `training` puts the banner of R32 and never opens the drawer.
+    `notes` name the discounts; without them the sums stand alone. `copy` marks a reprint.
+    `training` (or a training sale) puts the banner of R32 and never opens the drawer.
     """
+    training = training or sale.training
+    notes = notes if notes and _tells_all(notes, sale) else ReceiptNotes()
     blocks: list[Block] = [KickDrawer()] if kick_drawer and not training else []
     blocks += marks(copy=copy, training=training)
     blocks += letterhead(head)
@@ -80,40 +85,66 @@ def receipt_document(
     if sale.cashier_name:
         blocks.append(Columns("พนักงาน Cashier", sale.cashier_name))
     blocks += [Columns("เครื่อง Till", till), Rule()]
-    for line in sale.lines:
-        blocks += _sold(line)
-    blocks += [Rule(), *_sums(sale), Rule(heavy=True)]
+    for index, line in enumerate(sale.lines):
+        blocks += _sold(line, index, notes)
+    blocks += [Rule(), *_sums(sale, notes), Rule(heavy=True)]
     blocks += [*_total(sale.grand_total, head.paper), Rule(heavy=True)]
     for payment in sale.payments:
         blocks += _paid(payment)
     if sale.change:
         blocks.append(Columns("เงินทอน Change", format_satang(sale.change), bold=True))
-    if _vat_on_top(sale) == 0:
-        blocks += [Rule(), *_vat(sale, " (รวมแล้ว incl.)")]
-    blocks += [Feed(), *(Text(line, Align.CENTER, drawn=True) for line in head.footer)]
+    if inside := _vat_inside(sale):
+        blocks += [Rule(), *inside]
+    blocks += [*_guest(sale, notes), Feed()]
+    blocks += [*(Text(line, Align.CENTER, drawn=True) for line in head.footer)]
     blocks += [*marks(copy=copy, training=training), Feed(), Cut()]
     return Document(tuple(blocks), head.paper)
 
 
-def _sold(line: PricedLine) -> Iterator[Block]:
+def _tells_all(notes: ReceiptNotes, sale: SaleView) -> bool:
+    """Whether the named discounts are the whole of the sale's: a paper never half explains."""
+    lines = {each.line for each in (*notes.reductions, *notes.prices)} - {None}
+    known = all(line is not None and line < len(sale.lines) for line in lines)
+    return known and sum(each.amount for each in notes.reductions) == -sale.discount_total
+
+
+def _sold(line: PricedLine, index: int, notes: ReceiptNotes) -> Iterator[Block]:
     yield Columns(line.name, format_satang(line.gross), lead=f"{line.qty} ×", indent=_QTY_COLUMNS)
     detail = [line.name_th] if line.name_th != line.name else []
     if line.qty > 1:
         detail.append(f"@{format_satang(line.unit_price)}")
     if detail:
         yield Columns("  ".join(detail), indent=_QTY_COLUMNS)
-    if line.line_discount:
+    for other in notes.prices:
+        if other.line == index:
+            before = f"(ปกติ List {format_satang(other.list_price)})"
+            yield Columns(f"{_named(other)} {before}", indent=_QTY_COLUMNS)
+    for reduction in notes.reductions:
+        if reduction.line == index:
+            yield Columns(_named(reduction), format_satang(reduction.amount), indent=_QTY_COLUMNS)
+    if line.line_discount and not notes.reductions:
         yield Columns("ส่วนลด Discount", format_satang(-line.line_discount), indent=_QTY_COLUMNS)
 
 
-def _sums(sale: SaleView) -> Iterator[Block]:
+def _named(what: Reduction | OtherPrice) -> str:
+    return " ".join(dict.fromkeys((what.name_th, what.name)))
+
+
+def _sums(sale: SaleView, notes: ReceiptNotes) -> Iterator[Block]:
     """The rows that add up to the total: VAT is among them only where it comes on top."""
     yield Columns("รวม Subtotal", format_satang(sale.subtotal))
+    for reduction in notes.reductions:
+        if reduction.line is None:
+            yield Columns(_named(reduction), format_satang(reduction.amount))
     if sale.discount_total:
         yield Columns("ส่วนลดรวม Discounts", format_satang(-sale.discount_total))
     if _vat_on_top(sale):
-        yield from _vat(sale, "")
-    if sale.surcharge_total:
+        yield from _vat(_vat_of_lines(sale), sale.tax_total, "")
+    for surcharge in sale.surcharges:
+        if surcharge.amount:
+            label = " ".join(dict.fromkeys((surcharge.name_th, surcharge.name)))
+            yield Columns(f"ค่าธรรมเนียม {label}", format_satang(surcharge.amount))
+    if sale.surcharge_total and not sale.surcharges:
         yield Columns("ค่าธรรมเนียม Surcharge", format_satang(sale.surcharge_total))
     if sale.cash_rounding:
         yield Columns("ปัดเศษ Rounding", format_signed(sale.cash_rounding))
@@ -125,17 +156,51 @@ def _vat_on_top(sale: SaleView) -> int:
     return sale.grand_total - rows
 
 
-def _vat(sale: SaleView, how: str) -> Iterator[Block]:
-    """One row a rate; one for all where the lines do not tell the whole (VAT of a surcharge)."""
+def _vat_of_lines(sale: SaleView) -> dict[int, int]:
     by_rate: dict[int, int] = {}
     for line in sale.lines:
         if line.vat:
             by_rate[line.vat_rate] = by_rate.get(line.vat_rate, 0) + line.vat
-    if sum(by_rate.values()) != sale.tax_total:
-        yield Columns(f"VAT{how}", format_satang(sale.tax_total))
+    return by_rate
+
+
+def _vat_inside(sale: SaleView) -> list[Block]:
+    """VAT that the total contains, a surcharge's own in the row of its rate (R4, R7)."""
+    on_top = bool(_vat_on_top(sale))
+    by_rate = {} if on_top else _vat_of_lines(sale)
+    total = 0 if on_top else sale.tax_total
+    for surcharge in sale.surcharges:
+        if surcharge.vat:
+            by_rate[surcharge.vat_rate] = by_rate.get(surcharge.vat_rate, 0) + surcharge.vat
+            total += surcharge.vat
+    if on_top and not total:
+        return []
+    return list(_vat(by_rate, total, " (รวมแล้ว incl.)"))
+
+
+def _vat(by_rate: dict[int, int], total: int, how: str) -> Iterator[Block]:
+    """One row a rate; one for all where the lines do not tell the whole."""
+    if sum(by_rate.values()) != total:
+        yield Columns(f"VAT{how}", format_satang(total))
         return
     for rate, vat in sorted(by_rate.items()):
         yield Columns(f"VAT {format_percent(rate)}{how}", format_satang(vat))
+
+
+def _guest(sale: SaleView, notes: ReceiptNotes) -> Iterator[Block]:
+    """Who the guest is, and what became of their points."""
+    if not (notes.guest or sale.points_earned or sale.points_burned):
+        return
+    yield Rule()
+    if notes.guest:
+        yield Columns("สมาชิก Member", notes.guest)
+    if sale.points_burned:
+        yield Columns("ใช้คะแนน Points used", f"-{sale.points_burned:,}")
+    if sale.points_earned:
+        yield Columns("คะแนนที่ได้ Points earned", f"+{sale.points_earned:,}")
+    if notes.points_balance is not None:
+        balance = notes.points_balance - sale.points_burned + sale.points_earned
+        yield Columns("คะแนนคงเหลือ Points balance", f"{balance:,}")
 
 
 def _total(amount: int, paper: Paper) -> Iterator[Block]:
@@ -270,7 +335,7 @@ class ShiftReport:
             opened_at=shift.open_at,
             printed_at=printed_at,
             sales=closed.z.sales,
-            cash_open=closed.z.cash_open,
+            cash_open=closed.z.drawer.cash_open,
             z_no=closed.z.z_no,
             closed_at=shift.close_at,
             tickets_issued=closed.z.tickets_issued,

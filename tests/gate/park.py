@@ -9,7 +9,8 @@ import httpx
 
 from playpark.clock import FixedClock
 from playpark.contracts.auth import DeviceSession
-from playpark.contracts.catalog import CatalogSnapshot, ZoneView
+from playpark.contracts.catalog import ZoneView
+from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.contracts.tenancy import DeviceCaps, DeviceStatus, DeviceType, DeviceView, StoreView
 from playpark.device import Identity
 

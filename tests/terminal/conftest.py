@@ -17,9 +17,10 @@ import pytest
 from playpark.canonical import loads_strict
 from playpark.client import ApiClient
 from playpark.clock import FixedClock
-from playpark.contracts.catalog import CatalogSnapshot, Component, PackageView, TaxView
+from playpark.contracts.catalog import Component, PackageView, TaxView
 from playpark.contracts.pricing import Cart
 from playpark.contracts.sales import SaleAnswer
+from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.contracts.tenancy import DeviceCaps, DeviceStatus, DeviceType, DeviceView, StoreView
 from playpark.device import DeviceStore, Identity
 from playpark.errors import PlayParkError

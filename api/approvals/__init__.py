@@ -1,0 +1,1 @@
+"""Approvals by a supervisor's PIN, and the reasons to choose from (R42)."""

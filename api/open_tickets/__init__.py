@@ -1,0 +1,1 @@
+"""Parked carts: put aside, priced anew when they come back (R13)."""

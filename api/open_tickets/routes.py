@@ -1,0 +1,5 @@
+"""HTTP of parked carts."""
+
+from api.platform.http import private_router
+
+private = private_router("parked carts")

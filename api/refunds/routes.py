@@ -1,0 +1,5 @@
+"""HTTP of refunds."""
+
+from api.platform.http import private_router
+
+private = private_router("refunds")

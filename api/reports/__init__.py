@@ -1,0 +1,1 @@
+"""Reports over all domains; the first is the reconciliation of a day (R49)."""

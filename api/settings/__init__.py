@@ -1,0 +1,1 @@
+"""Settings: defaults, overridden by the tenant, overridden by the store (R46)."""

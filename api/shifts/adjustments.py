@@ -1,0 +1,105 @@
+"""Correcting a closed shift: a new count, or a supervisor's yes to the difference (R27)."""
+
+from dataclasses import replace
+from typing import Any
+
+from api.approvals import service as approvals
+from api.audit import service as audit
+from api.events import service as events
+from api.platform.operations import Kind, Operation, OpRecord
+from api.platform.scope import Scope
+from api.platform.uow import Work
+from api.shifts import chain, reading, reasons
+from api.shifts.booking import not_found, store_rules
+from api.shifts.chain import Entry
+from api.shifts.closing import RECOUNTED, VARIANCE
+from api.shifts.models import Shift
+from api.shifts.repository import ShiftRepository, ZRepository
+from api.shifts.views import is_closed
+from playpark.contracts.approvals import ApprovalAction, EmployeeRef, ReasonKind
+from playpark.contracts.shifts import AdjustmentIn, AdjustmentType, ZKind, ZReport
+from playpark.contracts.sync import OpKind
+from playpark.errors import ErrorCode, PlayParkError
+
+
+async def _adjust(work: Work, scope: Scope, op: Operation[AdjustmentIn], link_id: str) -> ZReport:
+    """Append an adjustment to the chain of a closed shift; the Z report itself stays as it is.
+
+    Raises E_NOT_FOUND, E_CONFLICT for an open shift or a difference that waits for nobody,
+    E_VALIDATION, E_PERMISSION. Nothing physical has happened, so `committed` spares neither the
+    employee nor the approval.
+    """
+    op = replace(op, committed=False)
+    body = op.body
+    if scope.actor is None:
+        message = "Log in first: an adjustment is made by a person."
+        details = {"reason": "permission"}
+        raise PlayParkError(ErrorCode.PERMISSION, message, details=details)
+    shift = await reading.seen(work, scope, body.shift_id)
+    if not is_closed(shift):
+        message = "This shift is still open: close it with its count first."
+        raise PlayParkError(ErrorCode.CONFLICT, message)
+    _, known = await store_rules(work, scope)
+    reasons.check(op, known, ReasonKind.CASH_VARIANCE)
+    approver = await _approved(work, scope, op, shift)
+    await _mark(work, scope, body.type, shift)
+    words = f": {body.reason_text}" if body.reason_text else ""
+    entry = Entry(
+        ZKind.ADJUSTMENT,
+        op.op_id,
+        link_id=link_id,
+        cash_counted=body.cash_counted,
+        because=f"{op.op_id} {body.reason_code}{words}",
+        flags=op.flags,
+    )
+    link = await chain.append(work, scope, shift, entry)
+    facts: dict[str, Any] = {
+        "number": link.report["number"],
+        "type": body.type,
+        "cash_expected": link.cash_expected,
+        "cash_counted": body.cash_counted,
+    }
+    told = {"shift_id": shift.shift_id, **facts}
+    await events.emit(work, scope, ("shift.adjusted", told))
+    payload = {**facts, "approved_by": approver.employee_id, "reason_code": body.reason_code}
+    await audit.append(work, scope, "shift.adjusted", shift.shift_id, payload)
+    return chain.report_of(link)
+
+
+async def _approved(
+    work: Work, scope: Scope, op: Operation[AdjustmentIn], shift: Shift
+) -> EmployeeRef:
+    """Who approved it; an amount that they named is the new count, or the difference."""
+    accepts = op.body.type is AdjustmentType.ACCEPT_VARIANCE
+    action = ApprovalAction.CASH_VARIANCE if accepts else ApprovalAction.SHIFT_ADJUSTMENT
+    amount = op.body.cash_counted
+    if accepts and shift.cash_counted is not None and shift.cash_expected is not None:
+        amount = abs(shift.cash_counted - shift.cash_expected)
+    approver, _ = await approvals.require(
+        work, scope, op, action, entities=[shift.shift_id], amount=amount
+    )
+    if approver is None:
+        raise not_found()  # unreachable: what is not committed is refused without an approver
+    return approver
+
+
+async def _mark(work: Work, scope: Scope, what: AdjustmentType, shift: Shift) -> None:
+    shifts = ShiftRepository.of(work, scope)
+    settled = await shifts.update_one(
+        {"$pull": {"flags": VARIANCE}}, _id=shift.id, status="closed", flags=VARIANCE
+    )
+    if what is AdjustmentType.RECOUNT:
+        await shifts.update_one({"$addToSet": {"flags": RECOUNTED}}, _id=shift.id)
+    elif not settled:
+        message = "No difference of this shift waits for approval."
+        raise PlayParkError(ErrorCode.CONFLICT, message)
+
+
+async def _adjusted_answer(work: Work, scope: Scope, record: OpRecord) -> ZReport:
+    link = await ZRepository.of(work, scope).find_one(_id=record.result_id)
+    if link is None:
+        raise not_found()
+    return chain.report_of(link)
+
+
+ADJUST = Kind(OpKind.SHIFT_ADJUSTMENT, AdjustmentIn, _adjust, _adjusted_answer)

@@ -1,0 +1,78 @@
+"""Finding tickets by what a guest holds: a code, a QR token, a receipt (R21, R53)."""
+
+from dataclasses import astuple, dataclass
+
+from api.platform.documents import scoped_id
+from api.platform.operations import OpRepository
+from api.platform.scope import Scope
+from api.platform.services import Platform
+from api.platform.uow import Work
+from api.receipts.repository import LedgerRepository
+from api.tickets import service
+from api.tickets.models import Ticket
+from api.tickets.repository import TicketRepository
+from playpark.contracts.employees import Permission
+from playpark.contracts.tickets import FailReason, RedeemIn, TicketView
+from playpark.errors import ErrorCode, PlayParkError
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the tickets are looked up by: exactly one of them."""
+
+    short_code: str | None = None
+    qr: str | None = None
+    sale_id: str | None = None
+    receipt_no: str | None = None
+
+
+async def find(platform: Platform, scope: Scope, wanted: Wanted) -> list[TicketView]:
+    """The store's tickets that `wanted` names, none where there are none; a foreign or forged
+    token is verified away before anything is read.
+
+    Raises E_PERMISSION, E_VALIDATION for none or several keys.
+    """
+    if not scope.may(Permission.REDEEM):
+        scope.require(Permission.SELL)
+    if sum(key is not None for key in astuple(wanted)) != 1:
+        message = "Look tickets up by one of short_code, qr, sale_id and receipt_no."
+        raise PlayParkError(ErrorCode.VALIDATION, message)
+    work = platform.uow.reading()
+    if wanted.sale_id is not None:
+        return [view(each) for each in await service.of_sale(work, scope, wanted.sale_id)]
+    if wanted.receipt_no is not None:
+        sale_id = await _sale_of_receipt(work, scope, wanted.receipt_no)
+        return [view(each) for each in await service.of_sale(work, scope, sale_id)]
+    body = RedeemIn(short_code=wanted.short_code, qr_token=wanted.qr)
+    key = service.Redeeming(platform).find(scope, body)
+    if isinstance(key, FailReason):
+        return []
+    tickets = TicketRepository.of(work, scope)
+    if "ticket_id" in key:
+        found = await tickets.find_one(_id=tickets.key(key["ticket_id"]), kid=key["kid"])
+    else:
+        found = await tickets.find_one(short_code=key["short_code"])
+    return [view(found)] if found else []
+
+
+def view(ticket: Ticket) -> TicketView:
+    """A ticket as it is now, without its token."""
+    return service.view(ticket, None).model_copy(
+        update={
+            "sale_id": ticket.sale_id,
+            "refunded": ticket.refunded,
+            "printed_count": ticket.printed_count,
+        }
+    )
+
+
+async def _sale_of_receipt(work: Work, scope: Scope, receipt_no: str) -> str:
+    """The sale that took this number, by way of the ledger and the operation: two reads by id.
+    Empty where nothing did."""
+    here = (scope.tenant_id, scope.store_id)
+    entry = await LedgerRepository.of(work, scope).find_one(_id=scoped_id(*here, receipt_no))
+    if entry is None:
+        return ""
+    key = scoped_id(*here, entry.device_id, entry.op_id)
+    record = await OpRepository.of(work, scope).find_one(_id=key)
+    return record.result_id if record else ""

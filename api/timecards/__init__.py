@@ -1,0 +1,1 @@
+"""Timecards: clocking in and out, breaks, hours."""

@@ -1,0 +1,65 @@
+"""A supervisor's yes, in place: what, whose, how much, why; then a PIN (R42, SCREENS).
+
+The approval is bound to the action, to an entity and to an amount; its token travels once, in the
+operation that it allows.
+"""
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from playpark.contracts.approvals import ApprovalAction, ApprovalGranted, VerifyPinIn
+from playpark.device import RecentEmployee
+from playpark.errors import ErrorCode, PlayParkError
+from terminal.counter import Counter
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a supervisor is asked: the four words stand on the screen as they are.
+
+    `amount` in satang; None where no money moves.
+    """
+
+    action: ApprovalAction
+    entity_id: str
+    amount: int | None
+    what: str
+    whose: str
+    why: str
+
+
+class Approvals:
+    """Asks the server for approvals."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+
+    def approvers(self) -> list[RecentEmployee]:
+        """Who worked on this till lately and is not who asks; the server knows who may."""
+        asking = self._counter.employee
+        return [
+            each
+            for each in self._counter.store.recent_employees()
+            if each.email and (asking is None or each.employee_id != asking.employee_id)
+        ]
+
+    async def ask(self, question: Question, email: str, pin: str) -> ApprovalGranted:
+        """The yes of the employee with this address and PIN.
+
+        Raises PlayParkError: wrong PIN, locked, may not approve this, offline.
+        """
+        self._counter.need_server()
+        amount = {} if question.amount is None else {"amount": question.amount}
+        try:
+            body = VerifyPinIn(
+                email=email.strip(),
+                pin=pin,
+                action=question.action,
+                entity_id=question.entity_id,
+                **amount,
+            )
+        except ValidationError as wrong:
+            message = "Type the supervisor's email address and a PIN of 4 to 8 digits."
+            raise PlayParkError(ErrorCode.VALIDATION, message) from wrong
+        return await self._counter.ask(lambda server: server.verify_pin(body))

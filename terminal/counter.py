@@ -1,0 +1,181 @@
+"""What every part of the till shares: disk, server, who works here, which shift, the sentence
+before the cashier (R14, R26, R32).
+
+No Textual here. Everything that touches the disk or the network is a coroutine.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from playpark.client import ApiClient
+from playpark.clock import Clock, business_date, park_zone
+from playpark.contracts.approvals import ReasonCodeView, ReasonKind
+from playpark.contracts.employees import EmployeeSession, EmployeeView, Permission
+from playpark.contracts.snapshot import CatalogSnapshot
+from playpark.contracts.sync import OpKind
+from playpark.device import Allocator, DeviceStore, StoredOp, SyncEngine
+from playpark.errors import ErrorCode, PlayParkError
+
+OFFLINE = "This needs the server, which does not answer now: try again when the till is online."
+T = TypeVar("T")
+
+
+class TillState(StrEnum):
+    UNPAIRED = "unpaired"
+    LOGGED_OUT = "logged_out"
+    NO_SHIFT = "no_shift"
+    SELLING = "selling"
+    PAYING = "paying"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence for the cashier; `refused` where something was not done."""
+
+    text: str
+    refused: bool = False
+
+
+class Counter:
+    """The state that the till's parts work on. `listen` tells when a screen has to look again."""
+
+    def __init__(self, store: DeviceStore, client: ApiClient, clock: Clock) -> None:
+        self.store = store
+        self.client = client
+        self.clock = clock
+        self.engine = SyncEngine(store, client, clock)
+        self.catalog = store.catalog()
+        self.shift = open_shift_on(store)
+        """The operation that opened the shift of now; its op_id is the shift id."""
+        self.session: EmployeeSession | None = None
+        self.training = False
+        self.paying = False
+        self.notice = Notice("")
+        self._changed: list[Callable[[], None]] = []
+
+    # --- where it stands ------------------------------------------------------------------
+
+    @property
+    def state(self) -> TillState:
+        if self.catalog is None:
+            return TillState.UNPAIRED
+        if self.session is None:
+            return TillState.LOGGED_OUT
+        if self.shift is None:
+            return TillState.NO_SHIFT
+        return TillState.PAYING if self.paying else TillState.SELLING
+
+    @property
+    def employee(self) -> EmployeeView | None:
+        return self.session.employee if self.session else None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Park time (R30)."""
+        identity = self.store.identity
+        return park_zone(identity.store.tz if identity and identity.store else None)
+
+    @property
+    def device_code(self) -> str:
+        return self.store.identity.device_code if self.store.identity else ""
+
+    def business_date(self, at: datetime) -> date:
+        return business_date(at, self.zone)
+
+    def may(self, permission: Permission) -> bool:
+        return self.employee is not None and permission in self.employee.permissions
+
+    def require(self, permission: Permission, what: str) -> None:
+        """Raises E_PERMISSION with a sentence: `what` is such as "close the shift"."""
+        if not self.may(permission):
+            raise PlayParkError(
+                ErrorCode.PERMISSION, f"You may not {what}: ask the supervisor."
+            )
+
+    def selling(self) -> CatalogSnapshot:
+        """The catalogue to sell from. Raises E_CONFLICT where nothing can be rung now."""
+        if self.state is not TillState.SELLING or self.catalog is None:
+            raise PlayParkError(ErrorCode.CONFLICT, "Nothing can be rung at this moment.")
+        return self.catalog
+
+    def reasons(self, kind: ReasonKind) -> list[ReasonCodeView]:
+        """What the store lets people choose from for this."""
+        codes = self.catalog.reason_codes if self.catalog else []
+        return [each for each in codes if each.active and each.kind in {kind, ReasonKind.ANY}]
+
+    # --- before the cashier ---------------------------------------------------------------
+
+    def listen(self, changed: Callable[[], None]) -> None:
+        self._changed.append(changed)
+
+    def tell(self, sentence: str, refused: bool = False) -> None:
+        """Put a sentence before the cashier; an empty one takes the last away."""
+        self.notice = Notice(sentence, refused)
+        self.changed()
+
+    def changed(self) -> None:
+        for changed in self._changed:
+            changed()
+
+    # --- disk and server ------------------------------------------------------------------
+
+    async def append(
+        self,
+        kind: OpKind,
+        body: Callable[[Allocator], dict[str, Any]],
+        *,
+        committed: bool = True,
+        prints: bool = False,
+        at: datetime | None = None,
+        op_id: str | None = None,
+        approval: str | None = None,
+        memo: dict[str, Any] | None = None,
+    ) -> StoredOp:
+        """Record an operation of who is logged in, in the shift of now (R14)."""
+        return await asyncio.to_thread(
+            self.store.append,
+            kind,
+            body,
+            occurred_at=at or self.clock.now(),
+            employee_id=self.employee.employee_id if self.employee else None,
+            shift_id=self.shift.op_id if self.shift else None,
+            committed=committed,
+            prints=prints,
+            op_id=op_id,
+            approval=approval,
+            memo=memo,
+        )
+
+    async def ask(self, call: Callable[[ApiClient], Awaitable[T]]) -> T:
+        """Ask the server something in the employee's name; their session is renewed where it has
+        run out.
+
+        Raises PlayParkError: E_UNAVAILABLE offline, E_CONFLICT where nobody is logged in.
+        """
+        if self.session is None:
+            raise PlayParkError(ErrorCode.CONFLICT, "Nobody is logged in here: log in first.")
+        try:
+            return await call(self.client.acting(self.session.access_token))
+        except PlayParkError as refused:
+            if refused.code is not ErrorCode.TOKEN_EXPIRED:
+                raise
+        renewed = await self.client.acting(None).refresh(self.session.refresh_token)
+        self.session = renewed
+        return await call(self.client.acting(renewed.access_token))
+
+    def need_server(self) -> None:
+        """Raises E_UNAVAILABLE offline: what is asked here cannot wait (R39)."""
+        if not self.engine.online:
+            raise PlayParkError(ErrorCode.UNAVAILABLE, OFFLINE)
+
+
+def open_shift_on(store: DeviceStore) -> StoredOp | None:
+    """The operation that opened the shift of now; None where the last one is closed."""
+    last = store.recent([OpKind.SHIFT_OPEN, OpKind.SHIFT_CLOSE], 1)
+    return last[0] if last and last[0].kind is OpKind.SHIFT_OPEN else None
+
