@@ -46,6 +46,7 @@ from api.platform.services import Platform
 from api.platform.settings import Settings
 from api.receipts.models import Counter, LedgerEntry
 from api.refunds import routes as refunds
+from api.refunds.models import Refund, Reprint, VoidedSale
 from api.reports import routes as reports
 from api.sales import routes as sales
 from api.sales.models import Payment, Sale
@@ -68,6 +69,7 @@ DOCUMENTS = (
     *(StoredSnapshot, Overrides),
     *(CashMovement, ZLink),
     *(Shift, ZCounter, Sale, Payment, LedgerEntry, Counter, Ticket, Redemption),
+    *(Refund, VoidedSale, Reprint),
     *(OpRecord, Event, AuditRow, AuditHead),
 )
 ROUTERS = (

@@ -152,6 +152,9 @@ class ApiClient:
         query: dict[str, str | int] = {"q": q, "limit": limit}
         return await self._call("GET", "/customers", Page[CustomerView], query=query)
 
+    async def customer(self, customer_id: str) -> CustomerView:
+        return await self._call("GET", f"/customers/{customer_id}", CustomerView)
+
     async def create_customer(self, body: CustomerIn) -> CustomerView:
         return await self._call("POST", "/customers", CustomerView, body)
 

@@ -64,7 +64,8 @@ def allocate(total: int, weights: Sequence[int]) -> list[int]:
     whole = sum(weights)
     shares = [total * weight // whole for weight in weights]
     remainders = [total * weight % whole for weight in weights]
-    by_remainder = sorted(range(len(weights)), key=lambda i: (-remainders[i], i))
+    # A stable sort leaves equal remainders in their order, in reverse too.
+    by_remainder = sorted(range(len(weights)), key=remainders.__getitem__, reverse=True)
     for index in by_remainder[: total - sum(shares)]:
         shares[index] += 1
     return shares

@@ -93,9 +93,7 @@ class Counter:
     def require(self, permission: Permission, what: str) -> None:
         """Raises E_PERMISSION with a sentence: `what` is such as "close the shift"."""
         if not self.may(permission):
-            raise PlayParkError(
-                ErrorCode.PERMISSION, f"You may not {what}: ask the supervisor."
-            )
+            raise PlayParkError(ErrorCode.PERMISSION, f"You may not {what}: ask the supervisor.")
 
     def selling(self) -> CatalogSnapshot:
         """The catalogue to sell from. Raises E_CONFLICT where nothing can be rung now."""
@@ -178,4 +176,3 @@ def open_shift_on(store: DeviceStore) -> StoredOp | None:
     """The operation that opened the shift of now; None where the last one is closed."""
     last = store.recent([OpKind.SHIFT_OPEN, OpKind.SHIFT_CLOSE], 1)
     return last[0] if last and last[0].kind is OpKind.SHIFT_OPEN else None
-

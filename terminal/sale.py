@@ -1,4 +1,4 @@
-"""A sale as an operation: its frozen body, its papers, what the screen keeps of it (R12, R14, R23)."""
+"""A sale as an operation: its frozen body, its papers, its row on the screen (R12, R14, R23)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

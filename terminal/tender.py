@@ -142,13 +142,13 @@ class Split:
             self._check_points(amount)
         before = self._cash_before(way)
         tendered = amount + before if cash else None
-        payment = way.payment(
-            before + min(amount, due), tendered=tendered, reference=reference
-        )
-        self.given = [
-            each for each in self.given if not (cash and each[0].method is PaymentMethod.CASH)
-        ]
-        self.given.append((way, payment))
+        payment = way.payment(before + min(amount, due), tendered=tendered, reference=reference)
+        kept = [each for each in self.given if not (cash and each[0].method is PaymentMethod.CASH)]
+        if amount < due:
+            # Whether something can follow it is asked before the money is taken.
+            so_far = [*(each for _, each in kept), payment]
+            self._preview([*so_far, PaymentIn(method=PaymentMethod.CASH, amount=0)])
+        self.given = [*kept, (way, payment)]
         self.settled = amount >= due
 
     def take_back(self) -> PaymentIn | None:

@@ -1,27 +1,22 @@
-"""The register as a state machine: who works, which shift, what is rung, what is paid (R12–R29).
+"""The till: its parts put together, who works at it, which state it is in (R12–R29, R37, R40).
 
-No Textual here. Everything that touches the disk or the network is a coroutine; a sale is on the
-disk when `pay` returns, whatever happens to the network, the printer or the program after that.
+`counter` is what all parts share; `selling`, `drawer`, `giving_back`, `parking`, `guests` and
+`approvals` are what a cashier does. No Textual here.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from pydantic import ValidationError
 
 from playpark.client import ApiClient
-from playpark.clock import Clock, business_date, park_zone
+from playpark.clock import Clock
 from playpark.contracts.catalog import PackageView
 from playpark.contracts.employees import EmployeeLoginIn, EmployeeView, Permission
 from playpark.contracts.pricing import PaymentMethod, PricedCart
-from playpark.contracts.snapshot import CatalogSnapshot
-from playpark.contracts.sync import OpKind, OpResult
 from playpark.contracts.tenancy import DeviceType
 from playpark.device import (
     DeviceStore,
-    OpState,
     PrintState,
     RecentEmployee,
     StoredOp,
@@ -30,214 +25,200 @@ from playpark.device import (
     pair,
 )
 from playpark.errors import ErrorCode, PlayParkError
-from terminal import sale, shift
+from terminal.approvals import Approvals
 from terminal.basket import Basket
+from terminal.counter import Counter, Notice, TillState
+from terminal.drawer import Closing, Drawer
+from terminal.giving_back import GivingBack
 from terminal.papers import Papers
+from terminal.parking import Guests, Parking
 from terminal.printer import ReceiptPrinter
-from terminal.sale import SaleDraft, Sold
-
-SALE_DEADLINE_S = 1.5
-CLOSE_DEADLINE_S = 8.0
-LAST_SALES = 5
-SAVED = "Saved. Tickets print when the server answers."
-
-
-class TillState(StrEnum):
-    UNPAIRED = "unpaired"
-    LOGGED_OUT = "logged_out"
-    NO_SHIFT = "no_shift"
-    SELLING = "selling"
-    PAYING = "paying"
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A sentence for the cashier; `refused` where something was not done."""
-
-    text: str
-    refused: bool = False
+from terminal.sale import Sold
+from terminal.selling import SALE_DEADLINE_S, Selling
 
 
 class Till:
-    """One register. `listen` tells when something changed that a screen shows."""
+    """One register. `listen` tells when something changed that a screen shows.
+
+    What an ordinary sale needs stands here by name; the rest is reached through the parts.
+    """
 
     def __init__(
-        self,
-        store: DeviceStore,
-        client: ApiClient,
-        clock: Clock,
-        printer: ReceiptPrinter,
+        self, store: DeviceStore, client: ApiClient, clock: Clock, printer: ReceiptPrinter
     ) -> None:
-        self._store = store
-        self._client = client
-        self._clock = clock
-        self._changed: list[Callable[[], None]] = []
-        self._catalog = store.catalog()
-        self._shift = shift.open_on(store)
-        self._paying = False
-        self.engine = SyncEngine(store, client, clock)
-        self.papers = Papers(store, self.engine, printer, self.tell, self._printed)
-        self.engine.listen(self._heard)
-        self.basket = Basket()
-        self.priced: PricedCart | None = None
-        self.employee: EmployeeView | None = None
-        self._employee_token: str | None = None
-        self.last_sales = [Sold.of(op) for op in store.recent([OpKind.SALE], LAST_SALES)]
-        self.sold: Sold | None = None
-        """The sale whose change is on the screen, until the next one begins."""
-        self.closing: shift.Closing | None = None
-        """The shift that was closed last in this run."""
-        self.notice = Notice("")
+        self.counter = Counter(store, client, clock)
+        self.papers = Papers(store, self.counter.engine, printer, self.tell, self._printed)
+        self.approvals = Approvals(self.counter)
+        self.selling = Selling(self.counter, self.papers)
+        self.drawer = Drawer(self.counter, self.papers)
+        self.giving_back = GivingBack(self.counter, self.papers)
+        self.parking = Parking(self.counter, self.selling)
+        self.guests = Guests(self.counter)
 
-    # --- what a screen asks -------------------------------------------------------------
+    # --- what a screen asks ---------------------------------------------------------------
 
     @property
     def state(self) -> TillState:
-        if self._catalog is None:
-            return TillState.UNPAIRED
-        if self.employee is None:
-            return TillState.LOGGED_OUT
-        if self._shift is None:
-            return TillState.NO_SHIFT
-        return TillState.PAYING if self._paying else TillState.SELLING
+        return self.counter.state
 
     @property
     def store(self) -> DeviceStore:
-        return self._store
+        return self.counter.store
+
+    @property
+    def engine(self) -> SyncEngine:
+        return self.counter.engine
 
     @property
     def shift(self) -> StoredOp | None:
         """The operation that opened the shift of now; its op_id is the shift id."""
-        return self._shift
+        return self.counter.shift
+
+    @property
+    def employee(self) -> EmployeeView | None:
+        return self.counter.employee
+
+    @property
+    def notice(self) -> Notice:
+        return self.counter.notice
+
+    @property
+    def training(self) -> bool:
+        return self.counter.training
 
     @property
     def packages(self) -> list[PackageView]:
         """What is on sale here, in the order of the keys F1, F2, …"""
-        packages = self._catalog.packages if self._catalog else []
-        return sorted(packages, key=lambda package: (package.sort, package.name))
+        return self.selling.packages
+
+    @property
+    def basket(self) -> Basket:
+        return self.selling.basket
+
+    @property
+    def priced(self) -> PricedCart | None:
+        return self.selling.priced
+
+    @property
+    def sold(self) -> Sold | None:
+        return self.selling.sold
+
+    @property
+    def last_sales(self) -> list[Sold]:
+        return self.selling.last_sales
+
+    @property
+    def closing(self) -> Closing | None:
+        return self.drawer.closing
 
     def listen(self, changed: Callable[[], None]) -> None:
-        self._changed.append(changed)
+        self.counter.listen(changed)
+
+    def tell(self, sentence: str, refused: bool = False) -> None:
+        self.counter.tell(sentence, refused)
+
+    def may(self, permission: Permission) -> bool:
+        return self.counter.may(permission)
 
     async def close(self) -> None:
         """Give the connection back; the store stays open."""
-        await self._client.close()
+        await self.counter.client.close()
 
-    def may(self, permission: Permission) -> bool:
-        return self.employee is not None and permission in self.employee.permissions
-
-    # --- device and people --------------------------------------------------------------
+    # --- device and people ----------------------------------------------------------------
 
     async def pair(self, site_key: str, name: str) -> None:
         """Pair with the store, or go on where an earlier attempt waits for its approval.
 
         Raises PlayParkError: wrong key, not approved yet, server not reachable.
         """
-        if self._store.identity is None:
-            await pair(self._store, self._client, site_key, DeviceType.POS, name)
+        store, client = self.store, self.counter.client
+        if store.identity is None:
+            await pair(store, client, site_key, DeviceType.POS, name)
         else:
-            await login(self._store, self._client)
-        self._catalog = await asyncio.to_thread(self._store.catalog)
+            await login(store, client)
+        self.counter.catalog = await asyncio.to_thread(store.catalog)
         self.tell("")
 
     async def log_in(self, email: str, pin: str) -> None:
         """Log an employee in and refresh the catalogue. Raises PlayParkError: wrong PIN, locked,
         not allowed to sell, server not reachable."""
+        counter = self.counter
         try:
             body = EmployeeLoginIn(email=email, pin=pin)
         except ValidationError as wrong:
             message = "Type an email address, such as nok@park.example, and a PIN of 4 to 8 digits."
             raise PlayParkError(ErrorCode.VALIDATION, message) from wrong
-        if self._client.device_token is None:
-            await login(self._store, self._client)
+        if counter.client.device_token is None:
+            await login(counter.store, counter.client)
+        # On a connection of its own name: the device's token syncs, and who acted stands in
+        # each operation (R14, R35).
         try:
-            session = await self._client.login_employee(body)
+            session = await counter.client.acting(None).login_employee(body)
         except PlayParkError as refused:
             if refused.code is not ErrorCode.TOKEN_EXPIRED:
                 raise
-            await login(self._store, self._client)
-            session = await self._client.login_employee(body)
-        # The device's token syncs: who acted stands in each operation (R14, R35).
-        self._employee_token, self._client.employee_token = session.access_token, None
-        who, now = session.employee, self._clock.now()
+            await login(counter.store, counter.client)
+            session = await counter.client.acting(None).login_employee(body)
+        who, now = session.employee, counter.clock.now()
         seen = RecentEmployee(employee_id=who.employee_id, name=who.name, email=email, seen_at=now)
-        await asyncio.to_thread(self._store.remember_employee, seen)
+        await asyncio.to_thread(counter.store.remember_employee, seen)
         await self.refresh_catalog()
-        self.employee = session.employee
+        counter.session = session
         self.tell("")
 
     async def refresh_catalog(self) -> None:
         """Take the newest prices, but never under a basket that is being rung (R12)."""
         try:
-            fresh = await self._client.catalog()
+            fresh = await self.counter.client.catalog()
         except PlayParkError:
             return  # the snapshot at hand stays good; the status bar shows the connection
         if not self.basket:
-            await asyncio.to_thread(self._store.save_catalog, fresh)
+            await asyncio.to_thread(self.store.save_catalog, fresh)
             if not self.basket:  # nothing was rung meanwhile
-                self._catalog = fresh
-                self._tell_changed()
+                self.counter.catalog = fresh
+                self.counter.changed()
 
     async def log_out(self) -> None:
         """End the employee's session; always possible, queue or not (R37)."""
-        self.employee = None
-        self._empty()
-        self._client.employee_token, self._employee_token = self._employee_token, None
+        session, self.counter.session = self.counter.session, None
+        self.counter.training = False
+        self.selling.empty()
         self.tell("")
+        if session is None:
+            return
         try:
-            await self._client.logout()
+            await self.counter.client.acting(session.access_token).logout()
         except PlayParkError:
             return  # offline: the token runs out by itself
-        finally:
-            self._client.employee_token = None
 
-    # --- the basket ---------------------------------------------------------------------
+    def train(self) -> None:
+        """Begin or end training: what is sold then is practice (R32). Raises E_CONFLICT while
+        something is rung."""
+        if self.basket:
+            message = "Finish or void the sale in the basket first."
+            raise PlayParkError(ErrorCode.CONFLICT, message)
+        self.counter.training = not self.counter.training
+        self.tell("Training: nothing that you sell now is real." if self.training else "")
+
+    # --- a sale ---------------------------------------------------------------------------
 
     def add(self, package_id: str, qty: int = 1) -> None:
-        """Ring packages. Raises PlayParkError where one sale cannot have so many."""
-        catalog = self._selling()
-        self.basket.add(package_id, qty, catalog)
-        self._begin_next()
+        self.selling.add(package_id, qty)
 
     def void_line(self, index: int) -> None:
-        self._selling()
-        self.basket.void_line(index)
-        self._begin_next()
+        self.selling.void_line(index)
 
     def undo(self) -> None:
-        self._selling()
-        if self.basket.undo():
-            self._begin_next()
-
-    def _begin_next(self) -> None:
-        """Price what is rung; the first key of the next sale clears the last one's change.
-
-        A basket that cannot be priced goes back to what it was.
-        """
-        try:
-            self.priced = self.basket.priced(self._selling(), self._clock.now())
-        except PlayParkError:
-            self.basket.undo()
-            raise
-        self.sold = None
-        self.tell("")
-
-    # --- paying -------------------------------------------------------------------------
+        self.selling.undo()
 
     def is_unusual(self, tendered: int) -> bool:
-        """True where a tender (satang) should be asked about first."""
-        return self.priced is not None and sale.is_unusual(tendered, self.priced.grand_total)
+        return self.selling.is_unusual(tendered)
 
     async def pay_exact_cash(self) -> StoredOp:
-        return await self.pay(PaymentMethod.CASH)
+        return await self.selling.pay(PaymentMethod.CASH)
 
     async def pay_cash(self, tendered: int, *, confirmed: bool = False) -> StoredOp:
-        """Cash handed over, satang. Raises E_INSUFFICIENT_TENDER; E_VALIDATION for more than ten
-        times the total, unless `confirmed`."""
-        if not confirmed and self.is_unusual(tendered):
-            message = "That is more than ten times the total: check the amount."
-            raise PlayParkError(ErrorCode.VALIDATION, message)
-        return await self.pay(PaymentMethod.CASH, tendered=tendered)
+        return await self.selling.pay_cash(tendered, confirmed=confirmed)
 
     async def pay(
         self,
@@ -246,157 +227,37 @@ class Till:
         tendered: int | None = None,
         reference: str | None = None,
     ) -> StoredOp:
-        """Record the sale: the money is taken. On the disk when this returns (R14, R34).
-
-        `deliver` sends it and prints. Raises PlayParkError; then nothing was sold.
-        """
-        catalog = self._selling()
-        if self.priced is None or self.employee is None:
-            raise PlayParkError(ErrorCode.VALIDATION, "The basket is empty: add a ticket first.")
-        if not self.may(Permission.SELL):
-            message = f"{self.employee.name} may not sell: ask the supervisor."
-            raise PlayParkError(ErrorCode.PERMISSION, message)
-        now = self._clock.now()
-        draft = SaleDraft(
-            cart=self.basket.cart(),
-            priced=self.priced,
-            catalog=catalog,
-            payment=sale.payment(
-                method, self.priced.grand_total, tendered=tendered, reference=reference
-            ),
-            occurred_at=now,
-            business_date=business_date(now, park_zone(self._tz)),
-        )
-        self._paying = True
-        try:
-            op = await self._append(OpKind.SALE, draft.body, prints=True)
-        finally:
-            self._paying = False
-        self._empty()
-        self.papers.expect(op)
-        self.sold = Sold.of(op)
-        self.last_sales = [self.sold, *self.last_sales][:LAST_SALES]
-        self.tell("")
-        return op
-
-    def begin_sale(self) -> None:
-        """The first key of the next sale takes the last one's change off the screen."""
-        if self.sold is not None:
-            self.sold = None
-            self.tell("")
+        return await self.selling.pay(method, tendered=tendered, reference=reference)
 
     async def deliver(self, op: StoredOp) -> None:
-        """Send a recorded sale; its papers print with the answer, now or later."""
-        result = await self.engine.submit(op.op_id, SALE_DEADLINE_S)
-        if result is None and self.sold is not None and self.sold.op_id == op.op_id:
-            state = self.engine.state
-            # A server that answers and does not take it says why.
-            reason = state.last_error or "the server is busy"
-            self.tell(f"Saved, not sent: {reason}" if state.online else SAVED)
+        await self.selling.deliver(op)
 
     async def print_due(self) -> None:
-        """Print what is sold and not on paper; what may be out already is asked about first."""
+        """Print what is done and not on paper; what may be out already is asked about first."""
         if not (due := self.papers.due):
             self.tell("Nothing waits for the printer.")
             return
         if missing := await self.papers.resume(due, SALE_DEADLINE_S):
-            self.tell(f"{missing} sales wait for the server: tickets print when it answers.")
+            self.tell(f"{missing} papers wait for the server: they print when it answers.")
 
-    # --- the shift ----------------------------------------------------------------------
+    # --- the shift ------------------------------------------------------------------------
 
     async def open_shift(self, cash_open: int) -> None:
-        """Open the shift with this float, satang; the drawer session is the same thing (R26)."""
-        if not self.may(Permission.SHIFT_OPEN):
-            raise PlayParkError(
-                ErrorCode.PERMISSION, "You may not open a shift: ask the supervisor."
-            )
-        if self._shift is not None:
-            raise PlayParkError(ErrorCode.SHIFT_ALREADY_OPEN, "A shift is open here already.")
-        body = shift.open_body(cash_open, self._clock.now())
-        self._shift = await self._append(OpKind.SHIFT_OPEN, lambda _: body)
-        self.closing = None
-        self.tell("")
-        await self.engine.submit(self._shift.op_id, SALE_DEADLINE_S)
+        await self.drawer.open_shift(cash_open)
 
     async def close_shift(self, counted: Mapping[int, int] | int) -> None:
-        """Close with what was counted blind: {face value: pieces}, or a sum, satang (R27).
-
-        Always accepted, offline too; `closing` gets the server's figures when it answers (R28).
-        """
-        if not self.may(Permission.SHIFT_CLOSE):
-            raise PlayParkError(
-                ErrorCode.PERMISSION, "You may not close the shift: ask the supervisor."
-            )
-        if self._shift is None:
-            raise PlayParkError(ErrorCode.SHIFT_CLOSED, "No shift is open here: open one first.")
+        """Close with what was counted blind (R27). Raises E_CONFLICT while something is rung."""
         if self.basket:
             message = "Finish or void the sale in the basket first."
             raise PlayParkError(ErrorCode.CONFLICT, message)
-        body, total = shift.close_body(counted, self._clock.now())
-        op = await self._append(OpKind.SHIFT_CLOSE, lambda _: body)
-        self._shift = None
-        self.sold = None
-        self.closing = shift.Closing(op.op_id, total)
-        self.tell("")
-        await self.engine.submit(op.op_id, CLOSE_DEADLINE_S)
+        await self.drawer.close_shift(counted)
+        self.selling.sold = None
+        self.counter.training = False
 
-    # --- inside -------------------------------------------------------------------------
-
-    @property
-    def _tz(self) -> str | None:
-        identity = self._store.identity
-        return identity.store.tz if identity and identity.store else None
-
-    def _selling(self) -> CatalogSnapshot:
-        if self.state is not TillState.SELLING or self._catalog is None:
-            raise PlayParkError(ErrorCode.CONFLICT, "Nothing can be rung at this moment.")
-        return self._catalog
-
-    async def _append(
-        self, kind: OpKind, body: Callable[..., dict[str, object]], *, prints: bool = False
-    ) -> StoredOp:
-        return await asyncio.to_thread(
-            self._store.append,
-            kind,
-            body,
-            occurred_at=self._clock.now(),
-            employee_id=self.employee.employee_id if self.employee else None,
-            shift_id=self._shift.op_id if self._shift else None,
-            committed=True,
-            prints=prints,
-        )
-
-    def _empty(self) -> None:
-        self.basket.clear()
-        self.priced = None
-
-    def _heard(self, op: StoredOp, result: OpResult) -> None:
-        self.last_sales = [
-            Sold.of(op) if each.op_id == op.op_id else each for each in self.last_sales
-        ]
-        if op.kind is OpKind.SHIFT_OPEN and op.state is OpState.REJECTED:
-            self._shift = None if self._shift and self._shift.op_id == op.op_id else self._shift
-            self.tell(f"The server refused to open the shift: {result.message}", refused=True)
-        if op.kind is OpKind.SHIFT_CLOSE and op.state is OpState.REJECTED and self._shift is None:
-            self._shift = shift.open_on(self._store)  # it was not closed: go on with it
-        if self.closing and op.op_id == self.closing.op_id:
-            self.closing = self.closing.answered(result)
-        self._tell_changed()
+    # --- inside ---------------------------------------------------------------------------
 
     def _printed(self, op_id: str, state: PrintState) -> None:
-        self.last_sales = [
-            replace(each, printing=state) if each.op_id == op_id else each
-            for each in self.last_sales
-        ]
+        self.selling.printed(op_id, state)
         if state is PrintState.PRINTED and self.notice.text.startswith("Saved"):
-            self.notice = Notice("")
-        self._tell_changed()
-
-    def tell(self, sentence: str, refused: bool = False) -> None:
-        """Put a sentence before the cashier; an empty one takes the last away."""
-        self.notice = Notice(sentence, refused)
-        self._tell_changed()
-
-    def _tell_changed(self) -> None:
-        for changed in self._changed:
-            changed()
+            self.counter.notice = Notice("")
+        self.counter.changed()

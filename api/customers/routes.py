@@ -63,6 +63,7 @@ async def list_customers(
     platform: App,
     scope: Caller,
     wants_csv: WantsCsv,
+    *,
     q: Words = None,
     phone: PhoneText = None,
     limit: Limit = 50,

@@ -1,12 +1,33 @@
 """The receipt ledger and the server's own counters as stored (R29)."""
 
-from api.platform.documents import UNSTAMPED, Field, Model, ODMConfigDict, StoredTime
+from enum import StrEnum
+
+from api.platform.documents import UNSTAMPED, Field, Model, ODMConfigDict, StoredTime, ascending
+
+
+class LedgerState(StrEnum):
+    """What became of a number."""
+
+    APPLIED = "applied"
+    ABANDONED = "abandoned"
 
 
 class LedgerEntry(Model):
     """A receipt number and what became of it; `id` is tenant:store:receipt_no (R29)."""
 
-    model_config = ODMConfigDict(collection="receipt_ledger")
+    model_config = ODMConfigDict(
+        collection="receipt_ledger",
+        indexes=lambda: [
+            # Only strings are greater than "": hardly any number is given up.
+            ascending(
+                "tenant_id",
+                "store_id",
+                "abandoned_by",
+                name="numbers_given_up",
+                partialFilterExpression={"abandoned_by": {"$gt": ""}},
+            )
+        ],
+    )
 
     id: str = Field(primary_field=True)
     tenant_id: str
@@ -16,11 +37,14 @@ class LedgerEntry(Model):
     receipt_no: str
     device_id: str
     op_id: str
-    state: str = "applied"
+    """The operation that took it; of an abandoned number the one that was refused."""
+    state: LedgerState = LedgerState.APPLIED
+    abandoned_by: list[str] = []
+    """Result ids of the operations that gave it up."""
 
 
 class Counter(Model):
-    """The number of the last `W` receipt of a device. `id` is compound."""
+    """The last number that the server gave to a device, in one series. `id` is compound."""
 
     model_config = ODMConfigDict(collection="counters")
 

@@ -1,28 +1,64 @@
 """Queries on receipt numbers and counters."""
 
+from typing import Any
+
 from api.platform.documents import scoped_id
 from api.platform.repository import Repository
-from api.receipts.models import Counter, LedgerEntry
+from api.receipts.models import Counter, LedgerEntry, LedgerState
 
 
 class LedgerRepository(Repository[LedgerEntry]):
     model = LedgerEntry
 
-    async def take(self, receipt_no: str, device_id: str, op_id: str) -> bool:
-        """Enter a number into the ledger; False where another operation holds it already."""
-        entry = await self.change(
-            {
-                "$setOnInsert": {
-                    "receipt_no": receipt_no,
-                    "device_id": device_id,
-                    "op_id": op_id,
-                    "state": "applied",
-                }
-            },
-            upsert=True,
-            _id=scoped_id(self.tenant_id, str(self.store_id), receipt_no),
+    async def enter(self, receipt_no: str, device_id: str, op_id: str) -> LedgerEntry:
+        """The row of a number: made now, or the one that stands there already."""
+        return await self._enter(receipt_no, device_id, op_id, LedgerState.APPLIED, {})
+
+    async def abandon(self, receipt_no: str, device_id: str, op_id: str, *, by: str) -> LedgerEntry:
+        """The row of a number that is given up: made now, or the one that stands there."""
+        told = {"$addToSet": {"abandoned_by": by}}
+        return await self._enter(receipt_no, device_id, op_id, LedgerState.ABANDONED, told)
+
+    async def _enter(
+        self,
+        receipt_no: str,
+        device_id: str,
+        op_id: str,
+        state: LedgerState,
+        told: dict[str, Any],
+    ) -> LedgerEntry:
+        first = {
+            "receipt_no": receipt_no,
+            "device_id": device_id,
+            "op_id": op_id,
+            "state": state.value,
+        }
+        key = self.key(receipt_no)
+        entry = await self.change({**told, "$setOnInsert": first}, upsert=True, _id=key)
+        return entry or self._entry(receipt_no, device_id, op_id)
+
+    async def add(self, receipt_no: str, device_id: str, op_id: str) -> None:
+        """Enter a number that the server has just made, so that nobody can hold it."""
+        await self.insert(self._entry(receipt_no, device_id, op_id))
+
+    async def revive(self, receipt_no: str, op_id: str) -> None:
+        """The operation whose number was given up has happened after all."""
+        await self.update_one(
+            {"$set": {"state": LedgerState.APPLIED.value}}, _id=self.key(receipt_no), op_id=op_id
         )
-        return entry is not None and entry.op_id == op_id
+
+    def key(self, receipt_no: str) -> str:
+        return scoped_id(self.tenant_id, str(self.store_id), receipt_no)
+
+    def _entry(self, receipt_no: str, device_id: str, op_id: str) -> LedgerEntry:
+        return LedgerEntry(
+            id=self.key(receipt_no),
+            tenant_id=self.tenant_id,
+            store_id=str(self.store_id),
+            receipt_no=receipt_no,
+            device_id=device_id,
+            op_id=op_id,
+        )
 
 
 class CounterRepository(Repository[Counter]):

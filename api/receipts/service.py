@@ -1,15 +1,20 @@
-"""Taking a receipt number: the device's own, or the server's next one (R29)."""
+"""Receipt numbers: taken from the device or from the server, given up where they came to
+nothing (R29)."""
 
 from typing import Any
 
-from api.platform.operations import Operation
+from api.audit import service as audit
+from api.platform.operations import Kind, Operation, OpRecord
 from api.platform.scope import Scope
 from api.platform.uow import Work
+from api.receipts.models import LedgerState
 from api.receipts.repository import CounterRepository, LedgerRepository
+from playpark.contracts.refunds import Abandoned, AbandonIn
+from playpark.contracts.sync import OpKind
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import ReceiptNumber, ReceiptSeries
 
-DUPLICATE = "receipt_no_duplicate"
+DUPLICATE, REVIVED = "receipt_no_duplicate", "receipt_no_abandoned"
 
 
 async def take(
@@ -18,21 +23,65 @@ async def take(
     """The number of this operation's paper, entered in the ledger, and its flags.
 
     `given` is what the device took, of its own code and `series`; without it the device's next
-    `W` number. Raises E_VALIDATION for a number of another device or series; E_CONFLICT for one
-    that is in use, where the operation is not committed: else it is flagged.
+    `W` number, or in training the next `T` number, for practice must not touch the books (R32).
+    Raises E_VALIDATION for a number of another device or series; E_CONFLICT for one that is in
+    use or given up, where the operation is not committed: else it is flagged.
     """
-    receipt_no = given
-    if receipt_no is None:
-        counters = CounterRepository.of(work, scope)
-        number = await counters.advance(f"W:{scope.device.device_id}")
-        receipt_no = str(ReceiptNumber(scope.device.code, ReceiptSeries.SERVER, number))
-    elif not receipt_no.startswith(f"{scope.device.code}-{series}"):
+    device = scope.device
+    ledger = LedgerRepository.of(work, scope)
+    if given is None and series is not ReceiptSeries.TRAINING:
+        receipt_no = await _next(work, scope, ReceiptSeries.SERVER)
+        await ledger.add(receipt_no, device.device_id, op.op_id)
+        return receipt_no, []
+    receipt_no = await _next(work, scope, series) if given is None else given
+    if not receipt_no.startswith(f"{device.code}-{series}"):
         message = "receipt_no must be of this device's own series: see R29 of the rules."
         raise PlayParkError(ErrorCode.VALIDATION, message)
-    ledger = LedgerRepository.of(work, scope)
-    if await ledger.take(receipt_no, scope.device.device_id, op.op_id):
+    entry = await ledger.enter(receipt_no, device.device_id, op.op_id)
+    if entry.op_id == op.op_id and entry.state is LedgerState.APPLIED:
         return receipt_no, []
     if not op.committed:
         message = "This receipt number was used already: take the next one."
         raise PlayParkError(ErrorCode.CONFLICT, message)
+    if entry.op_id == op.op_id:
+        await ledger.revive(receipt_no, op.op_id)
+        return receipt_no, [REVIVED]
     return receipt_no, [DUPLICATE]
+
+
+async def _next(work: Work, scope: Scope, series: ReceiptSeries) -> str:
+    number = await CounterRepository.of(work, scope).advance(f"{series}:{scope.device.device_id}")
+    return str(ReceiptNumber(scope.device.code, series, number))
+
+
+async def _abandon(work: Work, scope: Scope, op: Operation[AbandonIn], result_id: str) -> Abandoned:
+    """Give up the number of an operation that was refused for good, so that the series has no
+    gap without a reason.
+
+    Raises E_VALIDATION for a number that this device does not take itself, E_CONFLICT for one
+    under which something stands.
+    """
+    body, device = op.body, scope.device
+    number = ReceiptNumber.parse(body.receipt_no)
+    if number.device_code != device.code or number.series is ReceiptSeries.SERVER:
+        message = "receipt_no must be of this device's own series: see R29 of the rules."
+        raise PlayParkError(ErrorCode.VALIDATION, message)
+    entry = await LedgerRepository.of(work, scope).abandon(
+        body.receipt_no, device.device_id, body.op_id, by=result_id
+    )
+    if entry.op_id != body.op_id or entry.state is not LedgerState.ABANDONED:
+        message = "Something stands under this receipt number: it cannot be given up."
+        raise PlayParkError(ErrorCode.CONFLICT, message)
+    facts = {"receipt_no": body.receipt_no, "flags": list(op.flags)}
+    await audit.append(work, scope, "receipt.abandoned", body.op_id, facts)
+    return Abandoned(receipt_no=body.receipt_no)
+
+
+async def _abandoned(work: Work, scope: Scope, record: OpRecord) -> Abandoned:
+    found = await LedgerRepository.of(work, scope).find_one(abandoned_by=record.result_id)
+    if found is None:
+        raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such receipt number.")
+    return Abandoned(receipt_no=found.receipt_no)
+
+
+ABANDON = Kind(OpKind.ABANDON, AbandonIn, _abandon, _abandoned)

@@ -1,20 +1,36 @@
 """Sales, payments, the receipt ledger and the server's own counters as stored (R29)."""
 
 from datetime import date
+from enum import StrEnum
 from typing import Any
 
 from api.platform.documents import UNSTAMPED, Field, Model, ODMConfigDict, StoredTime, ascending
 from playpark.contracts.pricing import PaymentMethod
+from playpark.contracts.sales import SaleStatus
+from playpark.contracts.settings import CashRounding
 
 
 class Sale(Model):
-    """`lines` are frozen PricedLine contents, slices included (R6)."""
+    """`lines` are frozen PricedLine contents, slices included (R6); amounts are satang.
+
+    All but `status`, `refund_seq` and `refunded…` is fixed when it is sold.
+    """
 
     model_config = ODMConfigDict(
         collection="sales",
         indexes=lambda: [
-            ascending("tenant_id", "store_id", "occurred_at"),
             ascending("tenant_id", "store_id", "receipt_no"),
+            ascending("tenant_id", "store_id", "business_date", "_id"),
+            ascending("tenant_id", "store_id", "shift_id"),
+            # Only strings are greater than "": most sales have no customer.
+            ascending(
+                "tenant_id",
+                "store_id",
+                "customer_id",
+                "_id",
+                name="sales_of_a_customer",
+                partialFilterExpression={"customer_id": {"$gt": ""}},
+            ),
         ],
     )
 
@@ -42,21 +58,56 @@ class Sale(Model):
     change: int
     payment_method: str
     """Derived: the one method of its payments, or `split`."""
+    surcharges: list[dict[str, Any]] = []
+    """Contents of Surcharge: what payments cost on top, outside the slices (R7)."""
+    cash_step: int = 1
+    cash_rounding_mode: CashRounding = CashRounding.NEAREST
+    """How cash was rounded when it was sold: a refund mirrors it (R31)."""
+    promo_codes: list[str] = []
+    rule_ids: list[str] = []
+    """The rules that its price came from, whose caps it counted on (R9)."""
     customer_id: str | None = None
+    points_earned: int = 0
+    points_burned: int = 0
+    approved_by: str | None = None
+    """Who approved its discounts, where somebody had to (R42)."""
+    open_ticket_id: str | None = None
     catalog_version: int
     vat_mode: str
     trace: list[dict[str, Any]]
     flags: list[str] = []
+    status: SaleStatus = SaleStatus.COMPLETED
+    refund_seq: int = 0
+    """Refunds so far: what a refund's conditional update is guarded by (R31)."""
+    refunded: int = 0
+    """What was paid out again, rounding and surcharges included."""
+    refunded_goods: int = 0
+    """What the slices gave back."""
+    refunded_cash_goods: int = 0
+    """What all cash refunds were for, before rounding."""
+    refunded_cash: int = 0
+    """What all cash refunds paid out."""
+    refunded_surcharge: int = 0
 
     @property
     def day(self) -> date:
         return date.fromisoformat(self.business_date)
 
 
+class PaymentStatus(StrEnum):
+    TAKEN = "taken"
+    VOIDED = "voided"
+
+
 class Payment(Model):
+    """One tender of a sale; `amount` holds its surcharge and rounding, satang."""
+
     model_config = ODMConfigDict(
         collection="payments",
-        indexes=lambda: [ascending("tenant_id", "store_id", "sale_id", "position")],
+        indexes=lambda: [
+            ascending("tenant_id", "store_id", "sale_id", "position"),
+            ascending("tenant_id", "store_id", "business_date", "_id"),
+        ],
     )
 
     id: str = Field(primary_field=True)
@@ -71,4 +122,13 @@ class Payment(Model):
     amount: int
     tendered: int | None
     reference: str | None
+    surcharge: int = 0
+    """What of `amount` is on top of the goods (R7)."""
+    device_id: str = ""
+    shift_id: str | None = None
+    receipt_no: str = ""
+    business_date: str = ""
+    status: PaymentStatus = PaymentStatus.TAKEN
+    refunded: int = 0
+    """What was given back by this payment's method (R31)."""
     occurred_at: StoredTime

@@ -1,13 +1,17 @@
 """HTTP of shifts and of cash drawers, which are the same thing (R26)."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Depends, Path, Query
+from fastapi.responses import StreamingResponse
 
+from api.platform.csv import CSV, PAGE, Cell, WantsCsv, every, stream_csv
 from api.platform.envelope import ok
 from api.platform.http import Approval, Cursor, Door, Limit, private_router
 from api.platform.services import App, Caller
 from api.shifts import reading, service, views
+from api.shifts.models import Shift
 from api.shifts.repository import ShiftFilter, ShiftRepository
 from playpark.clock import BusinessDate
 from playpark.contracts.base import Envelope, IdStr, Page
@@ -30,7 +34,12 @@ from playpark.contracts.shifts import (
 
 private = private_router("shifts")
 ShiftId = Annotated[IdStr, Path(description="the shift, which is its drawer too")]
-Day = Annotated[BusinessDate | None, Query(description="a trading day, such as 2026-11-21")]
+DAY = "the trading day on which it was opened, such as 2026-11-21; included"
+COLUMNS = (
+    *("shift_id", "device_id", "business_date", "status", "opened_by_name", "open_at", "close_at"),
+    *("cash_open", "sales_count", "sales_amount", "refunds_amount", "cash_expected"),
+    *("cash_counted", "z_no", "flags"),
+)
 
 
 @private.post("/shifts/open")
@@ -52,23 +61,39 @@ async def current_shift(platform: App, scope: Caller) -> Envelope[ShiftView]:
     return ok(await reading.current(platform.uow.reading(), scope))
 
 
-@private.get("/shifts")
+async def _which(
+    device_id: Annotated[IdStr | None, Query()] = None,
+    status: Annotated[ShiftStatus | None, Query()] = None,
+    from_date: Annotated[BusinessDate | None, Query(alias="from", description=DAY)] = None,
+    to_date: Annotated[BusinessDate | None, Query(alias="to", description=DAY)] = None,
+) -> ShiftFilter:
+    return ShiftFilter(device_id, status, from_date, to_date)
+
+
+@private.get("/shifts", response_model=Envelope[Page[ShiftSummary]], responses=CSV)
 async def list_shifts(
     platform: App,
     scope: Caller,
+    which: Annotated[ShiftFilter, Depends(_which)],
+    wants_csv: WantsCsv,
     limit: Limit = 50,
     cursor: Cursor = None,
-    device_id: Annotated[IdStr | None, Query()] = None,
-    status: Annotated[ShiftStatus | None, Query()] = None,
-    from_date: Day = None,
-    to_date: Day = None,
-) -> Envelope[Page[ShiftSummary]]:
+) -> Envelope[Page[ShiftSummary]] | StreamingResponse:
     """The store's shifts, the latest opened first. Needs `reports_view`."""
     scope.require(Permission.REPORTS_VIEW)
     shifts = ShiftRepository.of(platform.uow.reading(), scope)
-    which = ShiftFilter(device_id, status, from_date, to_date)
+    if wants_csv:
+        rows = every(lambda after: shifts.newest(PAGE, after, which))
+        return await stream_csv(COLUMNS, _cells(rows))
     found, more = await shifts.newest(limit, cursor, which)
     return ok(Page(items=[views.summary(shift) for shift in found], next_cursor=more))
+
+
+async def _cells(shifts: AsyncIterator[Shift]) -> AsyncIterator[list[Cell]]:
+    async for shift in shifts:
+        told = views.summary(shift).model_dump() | {"business_date": shift.business_date}
+        told["flags"] = " ".join(shift.flags)
+        yield [told[column] for column in COLUMNS]
 
 
 @private.get("/shifts/{shift_id}")

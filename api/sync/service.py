@@ -6,14 +6,19 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from api.customers import service as customers
 from api.identity import employees
 from api.platform.http import safe_errors
 from api.platform.operations import Kind, Operation, attempt, clamp
 from api.platform.scope import Scope
 from api.platform.services import Platform
+from api.refunds.reprinting import Reprinting
+from api.refunds.service import REFUND
+from api.refunds.voiding import VOID
 from api.sales.service import Selling
 from api.shifts import service as shifts
 from api.tickets.service import Redeeming
+from api.timecards import service as timecards
 from playpark.contracts.sync import MAX_OPS, BatchIn, BatchOut, OpIn, OpKind, OpResult, OpStatus
 from playpark.contracts.tickets import RedemptionResult, RedemptionView
 from playpark.errors import ErrorCode, PlayParkError
@@ -30,7 +35,14 @@ class SyncService:
     def kinds(self) -> dict[OpKind, Kind[Any, Any]]:
         """Every kind of operation and the one function that applies it."""
         selling, redeeming = Selling(self.platform), Redeeming(self.platform)
-        found = (selling.kind, redeeming.kind, *shifts.KINDS)
+        found: tuple[Kind[Any, Any], ...] = (
+            selling.kind,
+            redeeming.kind,
+            *shifts.KINDS,
+            customers.POINTS,
+            timecards.TIMECARD,
+            *(REFUND, VOID, Reprinting(self.platform).kind),
+        )
         return {kind.name: kind for kind in found}
 
     async def apply(self, scope: Scope, batch: BatchIn, raw: dict[str, Any]) -> BatchOut:

@@ -17,9 +17,11 @@ class CardState(StrEnum):
 
 
 class Entry(EmbeddedModel):
-    """One event of a card. `counted` is false for what changed nothing: noted, never refused."""
+    """One event of a card, written once. `counted` is false for what only stands there because it
+    may not be refused: it changes neither state nor hours."""
 
-    op_id: str
+    op_key: str
+    """device:op_id: what a repeated operation is answered from."""
     event: TimecardEvent
     at: StoredTime
     counted: bool = True
@@ -42,7 +44,7 @@ class Timecard(Model):
             ),
             ascending("tenant_id", "store_id", "business_date"),
             ascending("tenant_id", "store_id", "employee_id", "clock_in_at"),
-            ascending("tenant_id", "store_id", "entries.op_id"),
+            ascending("tenant_id", "store_id", "entries.op_key"),
         ],
     )
 

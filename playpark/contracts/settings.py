@@ -6,7 +6,7 @@ Every field has a default, so that a park works before anybody has set anything.
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool
+from pydantic import BeforeValidator, Field, StrictBool
 
 from playpark.contracts.base import Request, View
 from playpark.contracts.rules import Level
@@ -25,9 +25,20 @@ class CashRounding(StrEnum):
     DOWN = "down"
 
 
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        msg = "Input should be 1, 25, 50 or 100"
+        raise ValueError(msg)  # noqa: TRY004 - pydantic reads ValueErrors
+    return value
+
+
+CashStep = Annotated[Literal[1, 25, 50, 100], BeforeValidator(_no_boolean)]
+"""`True` equals 1, and a Literal would take it (R1)."""
+
+
 class MoneySettings(View):
     vat_mode: VatMode = VatMode.PER_RECEIPT
-    cash_step: Literal[1, 25, 50, 100] = 1
+    cash_step: CashStep = 1
     """The smallest coin that is given, satang (R7)."""
     cash_rounding: CashRounding = CashRounding.NEAREST
     manual_discount_limit: BasisPoints = 1_000

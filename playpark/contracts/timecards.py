@@ -29,7 +29,11 @@ class Break(View):
 
 
 class TimecardView(View):
-    """Minutes are whole ones, rounded down; an open card counts until now."""
+    """Minutes are whole ones: each moment counts as the minute that it shows, its seconds are cut
+    off, so that days and cards add up. An open card counts until now.
+
+    Flags: `overlap` (it did not fit the card or another one, and was committed), `clock_clamped`.
+    """
 
     timecard_id: str
     employee_id: str
@@ -44,7 +48,8 @@ class TimecardView(View):
 
 
 class HoursRow(View):
-    """An employee's hours between two days."""
+    """An employee's hours between two days, by the business date on which a card began. Where
+    cards overlap, a minute counts once."""
 
     employee_id: str
     employee_name: str

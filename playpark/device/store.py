@@ -329,6 +329,11 @@ class DeviceStore:
         marks = ", ".join("?" * len(kinds))
         return self._ops(f"state = 'pending' AND kind IN ({marks})", *kinds)
 
+    def of_shift(self, kind: OpKind, shift_id: str) -> list[StoredOp]:
+        """Operations of a kind in one shift that were not refused, the oldest first."""
+        where = "kind = ? AND state != 'rejected' AND instr(envelope, ?) > 0"
+        return self._ops(where, kind, f'"shift_id":"{shift_id}"')
+
     def by_receipt(self, receipt_no: str) -> StoredOp | None:
         """The operation that took this number here."""
         found = self._ops("receipt_no = ?", receipt_no, limit=1)

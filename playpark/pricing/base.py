@@ -1,6 +1,6 @@
 """The first stage: what each line costs before any rule (R8, R13)."""
 
-from playpark.contracts.catalog import PackageView
+from playpark.contracts.catalog import PackageView, TaxMode
 from playpark.contracts.rules import PriceListView
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.money import format_satang
@@ -26,8 +26,19 @@ def base(work: Working) -> None:
         price, source = _price(package, lists)
         qty = asked.qty
         tax = work.catalog.taxes[package.tax_id]
-        line = Line(str(index), package, tax, qty, price, [price] * qty, price * qty)
+        line = Line(
+            index=index,
+            package=package,
+            package_id=asked.package_id,
+            tax=tax,
+            exclusive=tax.mode is TaxMode.EXCLUSIVE,
+            qty=qty,
+            unit_price=price,
+            unit_cost=price,
+            amount=price * qty,
+        )
         work.lines.append(line)
+        work.by_package.setdefault(line.package_id, []).append(line)
         why = f"{qty} × {format_satang(price)}{source}"
         if closed is not None:
             why += f"; sold although it was not on sale: {closed}"

@@ -8,30 +8,27 @@ from playpark.pricing.line_rules import NOTHING, percent_text
 from playpark.pricing.working import Line
 
 
-def spread(off: int, lines: list[Line]) -> list[tuple[Line, int]]:
-    """A cart discount over its lines by largest remainder; no share exceeds its line (R5)."""
-    return list(zip(lines, allocate(off, [line.amount for line in lines]), strict=True))
-
-
-def take_from_cart(offs: list[tuple[Line, int]]) -> None:
-    for line, off in offs:
+def take_from_cart(lines: list[Line], offs: list[int]) -> None:
+    for line, off in zip(lines, offs, strict=True):
         line.amount -= off
         line.cart_discount += off
 
 
 def _off_cart(rule: Rule, lines: list[Line]) -> Effect:
-    """A percentage of the targeted lines together, rounded once, or an amount, at most all."""
-    base = sum(line.amount for line in lines)
+    """A percentage of the targeted lines together, rounded once, or an amount, at most all; over
+    the lines by largest remainder, so that no share exceeds its line (R5)."""
+    amounts = [line.amount for line in lines]
+    base = sum(amounts)
     rate = rule.params.percent
     off = percent_of(base, rate) if rate else min(base, rule.params.amount or 0)
     if not off:
-        return Effect([], NOTHING)
+        return Effect.none(NOTHING)
     what = f"{percent_text(rate)} of {format_satang(base)}, " if rate else ""
-    return Effect(spread(off, lines), f"{what}{format_satang(off)} off")
+    return Effect(lines, allocate(off, amounts), off, f"{what}{format_satang(off)} off")
 
 
 def _take(_: Rule, effect: Effect) -> None:
-    take_from_cart(effect.offs)
+    take_from_cart(effect.lines, effect.offs)
 
 
 promo_code = RuleStage(RuleKind.PROMO_CODE, _off_cart, _take, whole_cart=True)

@@ -15,16 +15,18 @@ from playpark.pricing.working import Line, Working
 
 @dataclass(slots=True)
 class Effect:
-    """What a rule would do to these lines: satang off each (below 0: dearer), said in `why`.
-    `units` are a bundle's: (line, position of the unit, satang off it)."""
+    """What a rule would do: `offs[i]` satang off `lines[i]` (below 0: dearer), `off` in all, said
+    in `why`. `units` are a bundle's: (line, position of the unit, satang off it)."""
 
-    offs: list[tuple[Line, int]]
+    lines: list[Line]
+    offs: list[int]
+    off: int
     why: str
     units: list[tuple[Line, int, int]] = field(default_factory=list)
 
-    @property
-    def off(self) -> int:
-        return sum(off for _, off in self.offs)
+    @classmethod
+    def none(cls, why: str) -> "Effect":
+        return cls([], [], 0, why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class RuleStage:
             if (refusal := _refusal(work, rule, wanted[rule.id])) is not None
         }
         self._exclude(rules, wanted, out)
-        slots = _Slots(self.whole_cart, self.replaces)
+        slots = _Slots(rules, whole_cart=self.whole_cart, replaces=self.replaces)
         for rule in rules:
             if rule.id in out:
                 reason, why = out[rule.id]
@@ -85,18 +87,17 @@ class RuleStage:
             work.skip(self.kind, why, "not_stackable", rule.id)
             return
         effect = self.reckon(rule, free)
-        off = effect.off
-        if not off and not self.replaces:
+        if not effect.off and not self.replaces:
             work.skip(self.kind, f"{rule.name}: {effect.why}", "no_effect", rule.id)
             return
         self.take(rule, effect)
         slots.close(rule, effect)
-        facts: dict[str, object] = {"lines": {line.key: off for line, off in effect.offs if off}}
+        facts = work.lines_off(effect.lines, effect.offs)
         if blocker is not None:
-            open_keys = {line.key for line in free}
-            facts["blocked"] = [line.key for line in lines if line.key not in open_keys]
+            still = {line.index for line in free}
+            facts["blocked"] = [line.index for line in lines if line.index not in still]
         why = f"{rule.name}: {effect.why}"
-        work.step(self.kind, why, change=-off, rule_id=rule.id, facts=facts)
+        work.step(self.kind, why, change=-effect.off, rule_id=rule.id, facts=facts)
 
 
 def _refusal(work: Working, rule: Rule, lines: list[Line]) -> tuple[str, str] | None:
@@ -112,21 +113,26 @@ def _refusal(work: Working, rule: Rule, lines: list[Line]) -> tuple[str, str] | 
     if not lines:
         return "packages", "none of its tickets is in the cart"
     least = rule.params.min_subtotal
-    if least and (has := sum(line.amount for line in lines)) < least:
+    if least and (has := sum([line.amount for line in lines])) < least:
         return "min_subtotal", f"only from {format_satang(least)} on, this is {format_satang(has)}"
     if rule.id in work.context.used_up:
         return "used_up", "it is used up"
     return None
 
 
+_CART = -1
+"""The one slot of a stage that works on the whole cart."""
+
+
 class _Slots:
     """What rules have closed to later ones in one stage: lines, or the whole cart."""
 
-    def __init__(self, whole_cart: bool, replaces: bool) -> None:
+    def __init__(self, rules: list[Rule], *, whole_cart: bool, replaces: bool) -> None:
+        self._needed = replaces or not all(rule.stackable for rule in rules)
         self._whole_cart = whole_cart
         self._replaces = replaces
-        self._first: dict[str, Rule] = {}
-        self._closed: dict[str, Rule] = {}
+        self._first: dict[int, Rule] = {}
+        self._closed: dict[int, Rule] = {}
 
     def free(self, rule: Rule, lines: list[Line]) -> tuple[list[Line], Rule | None]:
         """The lines on which the rule may work, and who closed the others (the first of them)."""
@@ -135,17 +141,20 @@ class _Slots:
         if not by:
             return lines, None
         if self._whole_cart:
-            return [], by[""]
-        free = [line for line in lines if line.key not in by]
-        blocked = next((by[line.key] for line in lines if line.key in by), None)
+            return [], by[_CART]
+        free = [line for line in lines if line.index not in by]
+        blocked = next((by[line.index] for line in lines if line.index in by), None)
         return free, blocked
 
     def close(self, rule: Rule, effect: Effect) -> None:
-        keys = [""] if self._whole_cart else self._keys(effect)
+        if not self._needed:
+            return
+        keys = [_CART] if self._whole_cart else self._keys(effect)
         for key in keys:
             self._first.setdefault(key, rule)
         if not rule.stackable:
             self._closed |= dict.fromkeys(keys, rule)
 
-    def _keys(self, effect: Effect) -> list[str]:
-        return [line.key for line, off in effect.offs if off or self._replaces]
+    def _keys(self, effect: Effect) -> list[int]:
+        each = zip(effect.lines, effect.offs, strict=True)
+        return [line.index for line, off in each if off or self._replaces]

@@ -2,8 +2,8 @@
 
 from playpark.contracts.rules import DiscountLevel, DiscountView
 from playpark.errors import ErrorCode, PlayParkError
-from playpark.money import format_satang, percent_of
-from playpark.pricing.cart_rules import spread, take_from_cart
+from playpark.money import allocate, format_satang, percent_of
+from playpark.pricing.cart_rules import take_from_cart
 from playpark.pricing.line_rules import NOTHING, percent_text
 from playpark.pricing.working import Line, Working
 
@@ -22,20 +22,21 @@ def check(work: Working) -> None:
     for discount_id in dict.fromkeys(work.cart.discount_ids or ()):
         if _of_level(work, discount_id, DiscountLevel.CART) is None:
             _unknown(work, "discount for the whole cart", CART_DISCOUNT)
-    for discount_id in _on_lines(work):
+    work.line_discounts = _on_lines(work)
+    for discount_id in work.line_discounts:
         if _of_level(work, discount_id, DiscountLevel.LINE) is None:
             _unknown(work, "discount for a line", LINE_DISCOUNT)
 
 
 def line_discounts(work: Working) -> None:
     """Each discount that was chosen for lines, in the order in which they stand in the cart."""
-    for discount_id, lines in _on_lines(work).items():
+    for discount_id, lines in work.line_discounts.items():
         discount = _of_level(work, discount_id, DiscountLevel.LINE)
         if discount is None:
             continue
         fitting = _fitting(discount, lines)
-        offs = [(line, _off(discount, line.amount)) for line in fitting]
-        for line, off in offs:
+        offs = [_off(discount, line.amount) for line in fitting]
+        for line, off in zip(fitting, offs, strict=True):
             line.amount -= off
         _write(work, LINE_DISCOUNT, discount, fitting, offs)
 
@@ -47,15 +48,17 @@ def cart_discounts(work: Working) -> None:
         if discount is None:
             continue
         fitting = _fitting(discount, work.lines)
-        off = _off(discount, sum(line.amount for line in fitting))
-        offs = spread(off, fitting) if off else []
-        take_from_cart(offs)
+        amounts = [line.amount for line in fitting]
+        offs = allocate(_off(discount, sum(amounts)), amounts)
+        take_from_cart(fitting, offs)
         _write(work, CART_DISCOUNT, discount, fitting, offs)
 
 
 def manual_discounts(work: Working) -> None:
     """Satang off a line, at most what the line still costs. Raises E_VALIDATION beyond it."""
-    offs: list[tuple[Line, int]] = []
+    if not any(asked.manual_discount for asked in work.cart.lines):
+        return
+    offs = []
     for index, (line, asked) in enumerate(zip(work.lines, work.cart.lines, strict=True)):
         off = asked.manual_discount or 0
         if off > line.amount and not work.context.committed:
@@ -63,13 +66,11 @@ def manual_discounts(work: Working) -> None:
             message = f"A manual discount is more than its line still costs: at most {left}."
             details = {"reason": "manual_discount", "line": index, "most": line.amount}
             raise PlayParkError(ErrorCode.VALIDATION, message, details=details)
-        if off := min(off, line.amount):
-            line.amount -= off
-            offs.append((line, off))
-    if offs:
-        total = sum(off for _, off in offs)
+        offs.append(min(off, line.amount))
+        line.amount -= offs[-1]
+    if total := sum(offs):
         why = f"Manual discount: {format_satang(total)} off"
-        facts: dict[str, object] = {"lines": {line.key: off for line, off in offs}}
+        facts = work.lines_off(work.lines, offs)
         work.step(MANUAL_DISCOUNT, why, change=-total, facts=facts)
 
 
@@ -82,7 +83,9 @@ def _on_lines(work: Working) -> dict[str, list[Line]]:
     """The lines of each discount that was chosen for lines."""
     chosen: dict[str, list[Line]] = {}
     for line, asked in zip(work.lines, work.cart.lines, strict=True):
-        for discount_id in dict.fromkeys(asked.discount_ids or ()):
+        if not asked.discount_ids:
+            continue
+        for discount_id in dict.fromkeys(asked.discount_ids):
             chosen.setdefault(discount_id, []).append(line)
     return chosen
 
@@ -104,10 +107,10 @@ def _write(
     stage: str,
     discount: DiscountView,
     fitting: list[Line],
-    offs: list[tuple[Line, int]],
+    offs: list[int],
 ) -> None:
     """The step of a discount; its id stands where a rule's would."""
-    off = sum(off for _, off in offs)
+    off = sum(offs)
     if not off:
         reason = "no_effect" if fitting else "packages"
         why = NOTHING if fitting else "it is not for these tickets"
@@ -115,7 +118,7 @@ def _write(
         return
     what = f"{percent_text(discount.percent)} off, " if discount.percent is not None else ""
     why = f"{discount.name}: {what}{format_satang(off)} in all"
-    facts: dict[str, object] = {"lines": {line.key: off for line, off in offs if off}}
+    facts = work.lines_off(fitting, offs)
     work.step(stage, why, change=-off, rule_id=discount.discount_id, facts=facts)
 
 

@@ -22,7 +22,8 @@ _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule as the stages ask it. `packages`, `channels` and `groups` are None for all."""
+    """A rule as the stages ask it. `packages`, `channels` and `groups` are None for all. Those of
+    a bundle are its components."""
 
     id: str
     name: str
@@ -48,7 +49,7 @@ class Rule:
             name=view.name,
             kind=view.kind,
             params=view.params,
-            packages=frozenset(targets.package_ids) or None,
+            packages=_packages(targets.package_ids, sets),
             channels=frozenset(targets.channels) or None,
             groups=frozenset(targets.customer_groups) or None,
             window=Window.of(view.window),
@@ -56,6 +57,12 @@ class Rule:
             exclusive_group=view.exclusive_group,
             sets=dict(sets),
         )
+
+
+def _packages(targeted: list[str], sets: dict[str, int]) -> frozenset[str] | None:
+    if sets and targeted:
+        return frozenset(sets).intersection(targeted)
+    return frozenset(sets or targeted) or None
 
 
 class Compiled:

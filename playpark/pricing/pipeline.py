@@ -12,10 +12,10 @@ from playpark.pricing import cart_rules, chosen, line_rules
 from playpark.pricing.base import base
 from playpark.pricing.compiled import compiled
 from playpark.pricing.context import Context
-from playpark.pricing.frozen import frozen
+from playpark.pricing.frozen import frozen, names_of
 from playpark.pricing.settling import settle
 from playpark.pricing.tax import vat
-from playpark.pricing.trace import rule_ids
+from playpark.pricing.trace import fitted, rule_ids
 from playpark.pricing.windows import Moment
 from playpark.pricing.working import Working
 
@@ -39,6 +39,7 @@ PIPELINE = (
 ever below zero and no floor is needed at the end."""
 
 ANYBODY = Context()
+_CART = names_of(PricedCart)
 _RULE_STAGES = frozenset(kind.value for kind in RuleKind)
 
 
@@ -85,7 +86,7 @@ def _frozen(work: Working) -> PricedCart:
         "lines": lines,
         "surcharges": work.surcharges,
         "due": work.due,
-        "trace": work.trace.entries(),
+        "trace": fitted(work.trace),
         "catalog_version": work.catalog.version,
     }
-    return frozen(PricedCart, values)
+    return frozen(PricedCart, _CART, values)

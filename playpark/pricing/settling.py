@@ -9,9 +9,11 @@ from playpark.contracts.pricing import PaymentIn, PaymentMethod, Surcharge
 from playpark.contracts.rules import PaymentTypeView
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.money import format_satang, percent_of, vat_inside
-from playpark.pricing.frozen import frozen
+from playpark.pricing.frozen import frozen, names_of
 from playpark.pricing.line_rules import percent_text
 from playpark.pricing.working import Working
+
+_SURCHARGE = names_of(Surcharge)
 
 
 def settle(work: Working) -> None:
@@ -95,7 +97,7 @@ def _charge(
         "vat": vat_inside(surcharge, kind.surcharge_tax),
         "vat_rate": kind.surcharge_tax,
     }
-    work.surcharges.append(frozen(Surcharge, values))
+    work.surcharges.append(frozen(Surcharge, _SURCHARGE, values))
     rate, fixed = kind.surcharge_percent, kind.surcharge_amount
     parts = [f"{percent_text(rate)} of {format_satang(base)}"] if rate else []
     parts += [format_satang(fixed)] if fixed else []

@@ -1,65 +1,42 @@
 """The trace of a price: what each step took in, gave out, and why, in at most 64 KiB (R11)."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from playpark.contracts.pricing import TraceEntry
-from playpark.pricing.frozen import frozen
+from playpark.pricing.frozen import frozen, names_of
 
 MAX_TRACE: Final = 64 * 1024
 """Bytes of a trace as JSON in UTF-8."""
 _SHORT_WHY: Final = 60
+_FRAME: Final = 120
+"""Bytes of an entry beside its numbers, its sentence and its facts, at most."""
+_FACTS: Final = 80
+_LINE: Final = 7
+ENTRY = names_of(TraceEntry)
 
 
-class Trace:
-    """Steps in the order in which they were taken."""
+def fitted(entries: list[TraceEntry]) -> list[TraceEntry]:
+    """All steps, cut to what fits into 64 KiB.
 
-    def __init__(self) -> None:
-        self._entries: list[TraceEntry] = []
-
-    def add(
-        self,
-        stage: str,
-        why: str,
-        *,
-        before: int,
-        after: int,
-        applied: bool = True,
-        rule_id: str | None = None,
-        line: int | None = None,
-        facts: dict[str, Any] | None = None,
-    ) -> None:
-        values = {
-            "stage": stage,
-            "rule_id": rule_id,
-            "line": line,
-            "applied": applied,
-            "input": before,
-            "output": after,
-            "why": why,
-            "facts": facts or {},
-        }
-        self._entries.append(frozen(TraceEntry, values))
-
-    def entries(self) -> list[TraceEntry]:
-        """All steps, cut to what fits into 64 KiB.
-
-        What goes first is the amount of each line, from the last step backwards; then long
-        sentences; at the very end the last steps become one, which names the rules in it.
-        """
-        entries = self._entries
-        sizes = [_size(entry) for entry in entries]
-        over = sum(sizes) + 2 - MAX_TRACE
-        for shorter in (_without_lines, _with_short_why):
-            for index in range(len(entries) - 1, -1, -1):
-                if over <= 0:
-                    return entries
-                cut = shorter(entries[index])
-                if cut is not None:
-                    entries[index], size = cut, _size(cut)
-                    over -= sizes[index] - size
-                    sizes[index] = size
-        return _folded(entries, sizes) if over > 0 else entries
+    What goes first is the amount of each line, from the last step backwards; then long sentences;
+    at the very end the last steps become one, which names the rules in it.
+    """
+    if _at_most(entries) <= MAX_TRACE:
+        return entries
+    entries = list(entries)
+    sizes = [_size(entry) for entry in entries]
+    over = sum(sizes) + 2 - MAX_TRACE
+    for shorter in (_without_lines, _with_short_why):
+        for index in range(len(entries) - 1, -1, -1):
+            if over <= 0:
+                return entries
+            cut = shorter(entries[index])
+            if cut is not None:
+                entries[index], size = cut, _size(cut)
+                over -= sizes[index] - size
+                sizes[index] = size
+    return _folded(entries, sizes) if over > 0 else entries
 
 
 def rule_ids(entries: Iterable[TraceEntry], stages: frozenset[str]) -> list[str]:
@@ -70,6 +47,19 @@ def rule_ids(entries: Iterable[TraceEntry], stages: frozenset[str]) -> list[str]
             found[entry.rule_id] = None
         found |= dict.fromkeys(entry.facts.get("rule_ids", ()))
     return list(found)
+
+
+def _at_most(entries: list[TraceEntry]) -> int:
+    """Bytes that these take as JSON, at most: an ordinary trace need not be measured."""
+    digits = len(str(max([entry.output for entry in entries], default=0)))
+    text = "".join([entry.why for entry in entries])
+    length = len(text.encode()) + text.count('"') + text.count("\\")
+    size = 2 + len(entries) * (_FRAME + 2 * digits) + length * (1 if text.isprintable() else 6)
+    size += sum([len(entry.rule_id) for entry in entries if entry.rule_id is not None])
+    for facts in [entry.facts for entry in entries if entry.facts]:
+        size += _FACTS + len(facts.get("lines", ())) * (_LINE + digits)
+        size += len(facts.get("blocked", ())) * _LINE
+    return size
 
 
 def _size(entry: TraceEntry) -> int:
@@ -117,4 +107,4 @@ def _fold(entries: list[TraceEntry]) -> TraceEntry:
         "why": f"{len(entries)} more steps, which there is no room for here",
         "facts": {"rule_ids": used},
     }
-    return frozen(TraceEntry, values)
+    return frozen(TraceEntry, ENTRY, values)

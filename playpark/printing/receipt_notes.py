@@ -12,8 +12,11 @@ from playpark.contracts.rules import RuleKind
 from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.money import SatangSum
 
-_NO_REDUCTION = {"base", "vat", "surcharge", "cash_rounding", "floor"}
+_NO_REDUCTION = frozenset({"base", "vat", "surcharge", "cash_rounding"})
 """Stages that take nothing off: they have rows of their own on a receipt."""
+_OF_THE_CART = frozenset(
+    {RuleKind.PROMO_CODE, RuleKind.CART_PERCENT, RuleKind.CART_AMOUNT, "cart_discount"}
+)
 _BY_HAND = ("Discount", "ส่วนลดพิเศษ")
 
 
@@ -57,24 +60,27 @@ class ReceiptNotes(View):
         """The notes of a trace; `quantities` of its lines, in their order."""
         names = {rule.rule_id: (rule.name, rule.name_th) for rule in catalog.rules}
         names |= {each.discount_id: (each.name, each.name_th) for each in catalog.discounts}
-        base = {
-            step.line: step.output // quantities[step.line]
-            for step in trace
-            if step.stage == "base" and step.line is not None
-        }
-        reductions, prices = [], []
+        listed: dict[int, int] = {}
+        reductions: list[Reduction] = []
+        prices: list[OtherPrice] = []
         for step in trace:
-            if not step.applied or step.stage in _NO_REDUCTION or step.output == step.input:
+            change = step.output - step.input
+            if step.stage == "base" and step.line is not None:
+                listed[step.line] = change // quantities[step.line]
+            if not step.applied or step.stage in _NO_REDUCTION or not change:
                 continue
             name, thai = names.get(step.rule_id or "", _BY_HAND)
-            if step.stage == RuleKind.TIME_OF_DAY and step.line is not None:
-                prices.append(
-                    OtherPrice(line=step.line, name=name, name_th=thai, list_price=base[step.line])
-                )
+            offs = {int(line): off for line, off in step.facts.get("lines", {}).items()}
+            if step.stage == RuleKind.TIME_OF_DAY:
+                prices += [
+                    OtherPrice(line=line, name=name, name_th=thai, list_price=listed[line])
+                    for line in offs
+                ]
+            elif step.stage in _OF_THE_CART or not offs:
+                reductions.append(Reduction(line=None, name=name, name_th=thai, amount=change))
             else:
-                reductions.append(
-                    Reduction(
-                        line=step.line, name=name, name_th=thai, amount=step.output - step.input
-                    )
-                )
+                reductions += [
+                    Reduction(line=line, name=name, name_th=thai, amount=-off)
+                    for line, off in offs.items()
+                ]
         return cls(reductions=reductions, prices=prices, guest=guest, points_balance=points_balance)

@@ -155,7 +155,7 @@ def _given_back(refund: RefundView, tickets: dict[str, TicketView]) -> Iterator[
 
 
 def _codes(tickets: Sequence[TicketView]) -> str:
-    return "  ".join(f"{each.short_code[:4]}-{each.short_code[4:]}" for each in tickets)
+    return ", ".join(f"{each.short_code[:4]}-{each.short_code[4:]}" for each in tickets)
 
 
 def _item(qty: int, name: str, name_th: str, amount: int) -> Iterator[Block]:

@@ -4,6 +4,7 @@ The only room of the shared package that imports Textual (DESIGN: who may import
 """
 
 from playpark.tui.app import ParkApp, Status
+from playpark.tui.choose import Ask, Choose, Rows
 from playpark.tui.dialog import Confirm, Dialog
 from playpark.tui.field import Field
 from playpark.tui.form import Form
@@ -15,6 +16,8 @@ from playpark.tui.theme import PARK_THEME
 
 __all__ = [
     "PARK_THEME",
+    "Ask",
+    "Choose",
     "Confirm",
     "Dialog",
     "Field",
@@ -23,6 +26,7 @@ __all__ = [
     "PairingDetails",
     "PairingScreen",
     "ParkApp",
+    "Rows",
     "Status",
     "StatusBar",
     "connection_text",

@@ -1,0 +1,454 @@
+"""Customers: finding them, changing them, and points that add up (API.md: customers)."""
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pymongo import MongoClient
+
+from api.customers import service as customers
+from api.customers.repository import words
+from api.platform.csv import cell
+from api.platform.uow import Work
+from playpark.contracts.customers import PointsReason
+from playpark.errors import ErrorCode, PlayParkError
+from playpark.ids import new_ulid
+from tests.api.inside import Inside, inside
+from tests.outside import Outsider
+
+SUPERVISOR = {"email": "supervisor@demo.playpark", "pin": "9999"}
+
+
+def fresh_phone() -> str:
+    """Ten digits that no other test has."""
+    return "0" + str(int.from_bytes(new_ulid()[-8:].encode()) % 10**9).zfill(9)
+
+
+async def add(who: Outsider, name: str, **more: Any) -> dict[str, Any]:
+    customer: dict[str, Any] = await who.data("POST", "/v1/customers", {"name": name, **more})
+    return customer
+
+
+async def ids(who: Outsider, **query: Any) -> list[str]:
+    page = await who.data("GET", "/v1/customers", **query)
+    return [customer["customer_id"] for customer in page["items"]]
+
+
+def code(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["error"]["code"]
+
+
+# --- finding ----------------------------------------------------------------------------
+
+
+async def test_a_customer_is_added_and_read_back(till: Outsider) -> None:
+    phone = fresh_phone()
+    pretty = f"+66 {phone[1:3]}-{phone[3:6]} {phone[6:]}"
+    made = await add(till, "Suda Jai-dee", phone=pretty, email="Suda@Example.COM", note="VIP guest")
+    assert made["phone"] == phone
+    assert made["email"] == "suda@example.com"
+    assert (made["group"], made["points"], made["active"]) == ("member", 0, True)
+    assert datetime.now(UTC).isoformat() > made["created_at"] > "2026"
+    assert await till.data("GET", f"/v1/customers/{made['customer_id']}") == made
+
+
+async def test_a_name_is_found_by_the_beginning_of_any_of_its_words_in_any_case(
+    till: Outsider,
+) -> None:
+    tag = new_ulid()
+    found = (await add(till, f"Ägnes {tag} O'Neill-Smith"))["customer_id"]
+    thai = (await add(till, f"สมหญิง {tag} ใจดี"))["customer_id"]
+    for q in (f"{tag} äg", f"ÄGNES {tag.lower()}", f"{tag[:12]} o'nEi", f"  {tag}  ägnes "):
+        assert found in await ids(till, q=q), q
+    assert await ids(till, q=f"{tag} ใจ") == [thai]
+    assert await ids(till, q=f"{tag} neill") == []  # not the beginning of a word
+    assert await ids(till, q=f"{tag} gnes") == []
+    assert await ids(till, q=tag) == [thai, found]  # newest first
+
+
+@pytest.mark.parametrize("q", [".*", "^", "(a+)+$", "[a-z]", "$ne", "\\", "a\x00b", "%", "x" * 80])
+async def test_what_is_searched_is_text_and_never_an_expression(till: Outsider, q: str) -> None:
+    tag = new_ulid()
+    await add(till, f"Anna {tag}")
+    assert await ids(till, q=f"{tag[:20]} {q}"[:80]) == []
+    assert (await till.call("GET", "/v1/customers", q=q + "x" * 100)).status_code == 422
+
+
+@given(name=st.text(min_size=1, max_size=60), start=st.integers(0, 10), length=st.integers(1, 20))
+def test_each_beginning_of_a_stored_word_searches_for_it(
+    name: str, start: int, length: int
+) -> None:
+    stored = words(name)
+    for word in stored:
+        for searched in words(word[:length]):
+            assert any(each.startswith(searched) for each in words(word))
+    assert words(name.swapcase().swapcase()) == words(name.swapcase().swapcase())
+    assert stored == words(" ".join(reversed(stored)))
+
+
+async def test_a_number_is_found_by_itself_or_its_first_four_digits(till: Outsider) -> None:
+    phone = fresh_phone()
+    made = (await add(till, "Lek", phone=phone))["customer_id"]
+    for text in (phone, f"+66{phone[1:]}", phone[:4], f"{phone[:3]}-{phone[3:6]}"):
+        assert made in await ids(till, phone=text), text
+    assert await ids(till, phone=phone) == [made]
+    assert made not in await ids(till, phone=phone[1:])
+    for text in ("081", "abcd", "0812.*", "1" * 16):
+        assert code(await till.call("GET", "/v1/customers", phone=text)) == (422, "E_VALIDATION")
+
+
+async def test_the_list_is_paged_newest_first(till: Outsider) -> None:
+    tag = new_ulid()
+    made = [(await add(till, f"P {tag} {n}"))["customer_id"] for n in range(3)]
+    first = await till.data("GET", "/v1/customers", q=tag, limit=2)
+    rest = await till.data("GET", "/v1/customers", q=tag, limit=2, cursor=first["next_cursor"])
+    assert [each["customer_id"] for each in first["items"] + rest["items"]] == made[::-1]
+    assert rest["next_cursor"] is None
+
+
+async def test_a_search_reads_its_index_and_not_the_collection(
+    till: Outsider, mongo_uri: str, database: str
+) -> None:
+    phone = fresh_phone()
+    await add(till, f"Index {new_ulid()}", phone=phone)
+    with MongoClient(mongo_uri) as mongo:
+        stored = mongo[f"{database}_live"]["customers"]
+        tenant = {"tenant_id": stored.find_one({"phone": phone})["tenant_id"]}  # type: ignore[index]
+        for condition, index in (
+            ({"phone": {"$gte": phone, "$lt": phone + "\U0010ffff"}}, "one_customer_per_phone"),
+            ({"words": {"$elemMatch": {"$gte": "ind", "$lt": "ind\U0010ffff"}}}, "tenant_id_1"),
+        ):
+            plan = str(stored.find(tenant | condition).explain()["queryPlanner"]["winningPlan"])
+            assert "IXSCAN" in plan
+            assert index in plan
+
+
+# --- who may ----------------------------------------------------------------------------
+
+
+async def test_a_device_alone_does_not_look_people_up(till: Outsider, outside: Outsider) -> None:
+    made = await add(till, "Private Person")
+    kiosk = await outside.pair("KIOSK")  # it sells by itself, in front of a guest
+    for method, path, body in (
+        ("GET", "/v1/customers", None),
+        ("GET", f"/v1/customers/{made['customer_id']}", None),
+        ("POST", "/v1/customers", {"name": "x"}),
+        ("PATCH", f"/v1/customers/{made['customer_id']}", {"name": "x"}),
+    ):
+        assert code(await kiosk.call(method, path, body)) == (401, "E_UNAUTHENTICATED")
+
+
+async def test_a_group_that_sets_prices_is_not_the_cashiers_to_give(till: Outsider) -> None:
+    made = await add(till, "Cousin")
+    path = f"/v1/customers/{made['customer_id']}"
+    vip = {"name": "Friend", "group": "vip"}
+    for call in (("POST", "/v1/customers", vip), ("PATCH", path, {"group": "vip"})):
+        assert code(await till.call(*call)) == (403, "E_PERMISSION")
+    await till.staff(**SUPERVISOR)
+    assert (await till.data("PATCH", path, {"group": "vip"}))["group"] == "vip"
+    assert (await add(till, "Friend", group="vip"))["group"] == "vip"
+
+
+async def test_R44_another_parks_customers_are_unknown(till: Outsider, outside: Outsider) -> None:
+    tag = new_ulid()
+    made = await add(till, f"Canary {tag}", phone=fresh_phone())
+    stranger = await outside.pair("POS", "DEMO-OTHER-PARK")
+    await stranger.staff(email="cashier@other.playpark", pin="1111")
+    path = "/v1/customers/"
+    theirs = await stranger.call("GET", path + made["customer_id"])
+    unknown = await stranger.call("GET", path + new_ulid())
+    assert code(theirs) == code(unknown) == (404, "E_NOT_FOUND")
+    assert theirs.json()["error"] == unknown.json()["error"]
+    changed = await stranger.call("PATCH", path + made["customer_id"], {"name": "x"})
+    assert changed.status_code == 404
+    assert await ids(stranger, q=tag) == await ids(stranger, phone=made["phone"]) == []
+    # The same number is another person there.
+    assert (await add(stranger, "Theirs", phone=made["phone"]))["phone"] == made["phone"]
+
+
+# --- changing ---------------------------------------------------------------------------
+
+
+async def test_a_change_leaves_alone_what_was_not_sent_and_null_takes_away(till: Outsider) -> None:
+    tag = new_ulid()
+    made = await add(till, "Old Name", phone=fresh_phone(), email="a@b.co", note="x")
+    path = f"/v1/customers/{made['customer_id']}"
+    changed = await till.data("PATCH", path, {"name": f"New {tag}", "phone": None, "note": None})
+    assert changed == {**made, "name": f"New {tag}", "phone": None, "note": None}
+    assert await ids(till, q=tag) == [made["customer_id"]]
+    assert await till.data("PATCH", path, {"name": None}) == changed
+    # The number is free again, and two customers may have none.
+    await add(till, "Somebody else", phone=made["phone"])
+    await add(till, "Nobody's number")
+
+
+async def test_a_number_belongs_to_one_customer(till: Outsider) -> None:
+    phone = fresh_phone()
+    await add(till, "First", phone=phone)
+    spelled = {"name": "Second", "phone": f"{phone[:3]} {phone[3:]}"}
+    assert code(await till.call("POST", "/v1/customers", spelled)) == (409, "E_CONFLICT")
+    other = await add(till, "Third", phone=fresh_phone())
+    path = f"/v1/customers/{other['customer_id']}"
+    assert code(await till.call("PATCH", path, {"phone": phone})) == (409, "E_CONFLICT")
+    race = {"name": "Twin", "phone": fresh_phone()}
+    answers = await asyncio.gather(*(till.call("POST", "/v1/customers", race) for _ in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 7
+
+
+async def test_R45_the_audit_names_fields_and_no_person(
+    till: Outsider, mongo_uri: str, database: str
+) -> None:
+    secret, phone = f"Canary{new_ulid()}", fresh_phone()
+    made = await add(till, secret, phone=phone, email="canary@example.com", note="canary note")
+    path = f"/v1/customers/{made['customer_id']}"
+    await till.data("PATCH", path, {"name": secret + "2", "phone": None})
+    with MongoClient(mongo_uri) as mongo:
+        rows = list(
+            mongo[f"{database}_live"]["audits"]
+            .find({"entity_id": made["customer_id"]})
+            .sort("seq", 1)
+        )
+    assert [row["event_type"] for row in rows] == ["customer.created", "customer.changed"]
+    assert rows[0]["payload"] == {"fields": ["email", "group", "name", "note", "phone"]}
+    assert rows[1]["payload"] == {"fields": ["name", "phone"]}
+    assert secret not in str(rows)
+
+
+# --- CSV --------------------------------------------------------------------------------
+
+
+async def test_the_list_streams_as_csv_for_who_may_see_reports(till: Outsider) -> None:
+    tag = new_ulid()
+    nasty = ["=cmd|' /C calc'!A0", "+1", "-2", "@x", 'He said "hi", twice', "ใจดี"]
+    for name in nasty:
+        await add(till, f"{name} {tag}")
+    note = "line one\r\nline two"
+    await add(till, f"Plain {tag}", note=note, phone=fresh_phone())
+    query = {"q": tag, "format": "csv"}
+    assert code(await till.call("GET", "/v1/customers", **query)) == (403, "E_PERMISSION")
+    await till.staff(**SUPERVISOR)
+    response = await till.call("GET", "/v1/customers", **query)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(response.text, newline="")))
+    names = [row["name"].removesuffix(f" {tag}") for row in rows]
+    guarded = ["'" + name if name[0] in "=+-@" else name for name in nasty]
+    assert names == ["Plain", *guarded[::-1]]
+    assert rows[0]["note"] == note
+    assert (rows[0]["points"], rows[0]["active"]) == ("0", "true")
+    by_header = await till.http.get(
+        "/v1/customers",
+        params={"q": tag},
+        headers={"Authorization": f"Bearer {till.token}", "Accept": "text/csv"},
+    )
+    assert by_header.text == response.text
+
+
+async def test_R56_csv_holds_more_than_one_keyset_page(
+    till: Outsider, mongo_uri: str, database: str
+) -> None:
+    tag = new_ulid().lower()
+    model = await add(till, f"x {tag}")
+    with MongoClient(mongo_uri) as mongo:
+        stored = mongo[f"{database}_live"]["customers"]
+        first = stored.find_one({"_id": model["customer_id"]})
+        assert first is not None
+        stored.insert_many([{**first, "_id": new_ulid(), "points": n} for n in range(2_004)])
+    await till.staff(**SUPERVISOR)
+    response = await till.call("GET", "/v1/customers", q=tag, format="csv")
+    rows = list(csv.DictReader(io.StringIO(response.text)))
+    assert len({row["customer_id"] for row in rows}) == len(rows) == 2_005
+
+
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\tx", "\rx", "\nx"])
+def test_formulas_are_guarded(text: str) -> None:
+    assert cell(text) == "'" + text
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (-5, -5),
+        (0, 0),
+        (None, ""),
+        (True, "true"),
+        ("1=1", "1=1"),
+        (datetime(2026, 11, 21, 1, tzinfo=UTC), "2026-11-21T01:00:00.000Z"),
+    ],
+)
+def test_numbers_stay_numbers_in_csv(value: Any, told: Any) -> None:
+    assert cell(value) == told
+
+
+# --- points -----------------------------------------------------------------------------
+
+
+async def points(
+    who: Outsider, customer_id: str, amount: int, key: str | None = None
+) -> httpx.Response:
+    body = {"points": amount, "reason_text": "birthday"}
+    path = f"/v1/customers/{customer_id}/points"
+    return await who.call("POST", path, body, key=key or new_ulid())
+
+
+async def test_points_are_given_and_taken_and_never_fall_below_zero(till: Outsider) -> None:
+    customer_id = (await add(till, "Saver"))["customer_id"]
+    assert code(await points(till, customer_id, 5)) == (403, "E_PERMISSION")
+    await till.staff(**SUPERVISOR)
+    rows = [(await points(till, customer_id, amount)).json()["data"] for amount in (50, -20)]
+    assert [(row["points"], row["balance"], row["reason"]) for row in rows] == [
+        (50, 50, "adjusted"),
+        (-20, 30, "adjusted"),
+    ]
+    refused = await points(till, customer_id, -31)
+    assert code(refused) == (409, "E_CONFLICT")
+    assert refused.json()["error"]["details"] == {"points": 30}
+    assert (await till.data("GET", f"/v1/customers/{customer_id}"))["points"] == 30
+    assert code(await points(till, new_ulid(), 1)) == (404, "E_NOT_FOUND")
+
+
+async def test_R15_the_same_key_gives_points_once_and_answers_as_the_first_time(
+    till: Outsider,
+) -> None:
+    customer_id = (await add(till, "Twice"))["customer_id"]
+    await till.staff(**SUPERVISOR)
+    key = new_ulid()
+    first = await points(till, customer_id, 50, key)
+    await points(till, customer_id, -10)
+    again = await points(till, customer_id, 50, key)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.json()["data"] == first.json()["data"]
+    assert (await till.data("GET", f"/v1/customers/{customer_id}"))["points"] == 40
+    other = (await add(till, "Other"))["customer_id"]
+    assert code(await points(till, other, 50, key)) == (422, "E_IDEMPOTENCY_MISMATCH")
+    no_key = await till.call(
+        "POST", f"/v1/customers/{customer_id}/points", {"points": 1, "reason_text": "x"}
+    )
+    assert code(no_key) == (400, "E_IDEMPOTENCY_KEY_REQUIRED")
+
+
+async def test_points_taken_in_parallel_are_as_many_as_there_are(
+    till: Outsider, mongo_uri: str, database: str
+) -> None:
+    customer_id = (await add(till, "Popular"))["customer_id"]
+    await till.staff(**SUPERVISOR)
+    await points(till, customer_id, 55)
+    answers = await asyncio.gather(*(points(till, customer_id, -10) for _ in range(12)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 5 + [409] * 7
+    assert (await till.data("GET", f"/v1/customers/{customer_id}"))["points"] == 5
+    with MongoClient(mongo_uri) as mongo:
+        ledger = mongo[f"{database}_live"]["customer_points"].find({"customer_id": customer_id})
+        rows = sorted(ledger, key=lambda row: -row["balance"])
+    assert [row["balance"] for row in rows] == [55, 45, 35, 25, 15, 5]
+    assert sum(row["points"] for row in rows) == 5
+
+
+async def test_R17_committed_points_are_flagged_and_not_refused(
+    till: Outsider, mongo_uri: str, database: str
+) -> None:
+    customer_id = (await add(till, "Offline"))["customer_id"]
+    me = (await till.data("GET", "/v1/employees/me"))["employee_id"]
+
+    async def synced(amount: int) -> dict[str, Any]:
+        op = {
+            "op_id": new_ulid(),
+            "kind": "points",
+            "seq": 1,
+            "schema_version": 1,
+            "employee_id": me,
+            "committed": True,
+            "occurred_at": datetime.now(UTC).isoformat(),
+            "body": {"customer_id": customer_id, "points": amount, "reason_text": "outage"},
+        }
+        batch = await till.data("POST", "/v1/sync/batch", {"epoch": 1, "ops": [op]})
+        (result,) = batch["results"]
+        assert result["status"] == "applied", result
+        answer: dict[str, Any] = result["result"]
+        return answer
+
+    assert (await synced(30))["balance"] == 30
+    short = await synced(-50)
+    assert (short["points"], short["balance"]) == (-30, 0)
+    with MongoClient(mongo_uri) as mongo:
+        rows = mongo[f"{database}_live"]["audits"].find(
+            {"entity_id": customer_id, "event_type": "customer.points_adjusted"}
+        )
+        flags = [row["payload"]["flags"] for row in rows.sort("seq", 1)]
+    assert flags == [["not_permitted"], ["not_permitted", "points_short"]]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"points": 5},
+        {"points": 5, "reason_text": "  "},
+        {"points": 5.5, "reason_text": "x"},
+        {"points": True, "reason_text": "x"},
+        {"points": 10**9 + 1, "reason_text": "x"},
+    ],
+)
+async def test_points_need_a_whole_number_and_words(till: Outsider, body: dict[str, Any]) -> None:
+    response = await till.call("POST", f"/v1/customers/{new_ulid()}/points", body, key=new_ulid())
+    assert code(response) == (422, "E_VALIDATION")
+
+
+# --- what sales and refunds use ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+async def park(mongo_uri: str, database: str) -> AsyncIterator[Inside]:
+    async with inside(mongo_uri, f"{database}_customers") as found:
+        yield found
+
+
+async def test_a_sale_earns_and_burns_points_in_its_own_transaction(park: Inside) -> None:
+    till = await park.device()
+    await till.staff()
+    customer_id = (await add(till, "Shopper"))["customer_id"]
+    scope, sale_id = await park.scope(till), new_ulid()
+    who: dict[str, Any] = {"sale_id": sale_id}
+
+    async def sale(work: Work) -> tuple[bool, bool]:
+        await customers.earn(work, scope, customer_id, 12, reason=PointsReason.EARNED, **who)
+        enough = await customers.burn(
+            work, scope, customer_id, 12, reason=PointsReason.BURNED, **who
+        )
+        short = await customers.burn(work, scope, customer_id, 1, reason=PointsReason.BURNED, **who)
+        return enough, short
+
+    assert await park.platform.uow.run(sale) == (True, False)
+
+    async def abandoned(work: Work) -> None:
+        await customers.earn(work, scope, customer_id, 99, reason=PointsReason.EARNED, **who)
+        raise PlayParkError(ErrorCode.CONFLICT, "No.")
+
+    with pytest.raises(PlayParkError):
+        await park.platform.uow.run(abandoned)
+    reading = park.platform.uow.reading()
+    assert (await customers.customer(reading, scope, customer_id)).points == 0
+    rows = await customers.points_rows(reading, scope, customer_id, limit=50)
+    assert sorted((row.points, row.balance, row.sale_id) for row in rows) == [
+        (-12, 0, sale_id),
+        (12, 12, sale_id),
+    ]
+
+
+async def test_the_group_of_an_unknown_or_inactive_customer_is_not_found(park: Inside) -> None:
+    till = await park.device()
+    await till.staff(**SUPERVISOR)
+    made = await add(till, "Leaver", group="vip")
+    scope, work = await park.scope(till), park.platform.uow.reading()
+    assert await customers.group_of(work, scope, None) is None
+    assert await customers.group_of(work, scope, made["customer_id"]) == "vip"
+    await till.data("PATCH", f"/v1/customers/{made['customer_id']}", {"active": False})
+    for customer_id in (made["customer_id"], new_ulid()):
+        with pytest.raises(PlayParkError) as found:
+            await customers.group_of(work, scope, customer_id)
+        assert found.value.code is ErrorCode.NOT_FOUND
