@@ -34,6 +34,7 @@ from api.identity.models import (
     Tenant,
 )
 from api.open_tickets import routes as open_tickets
+from api.open_tickets.models import OpenTicket
 from api.platform.authority import DeviceAuthority
 from api.platform.docs import install_docs
 from api.platform.health import Measure, Metrics, health_routes, time_route
@@ -49,7 +50,7 @@ from api.refunds import routes as refunds
 from api.refunds.models import Refund, Reprint, VoidedSale
 from api.reports import routes as reports
 from api.sales import routes as sales
-from api.sales.models import Payment, Sale
+from api.sales.models import Payment, Sale, TrainingSale
 from api.settings import routes as settings
 from api.settings.models import Overrides
 from api.shifts import routes as shifts
@@ -69,6 +70,7 @@ DOCUMENTS = (
     *(StoredSnapshot, Overrides),
     *(CashMovement, ZLink),
     *(Shift, ZCounter, Sale, Payment, LedgerEntry, Counter, Ticket, Redemption),
+    *(OpenTicket, TrainingSale),
     *(Refund, VoidedSale, Reprint),
     *(OpRecord, Event, AuditRow, AuditHead),
 )

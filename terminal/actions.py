@@ -1,12 +1,14 @@
 """Every action of the register, once: its keys, the words in the key row, its palette entry.
 
-Key row, palette and keys are made from this list, so none can promise what another lacks.
+Key row, palette and keys are made from this list, so none can promise what another lacks. The key
+row shows as many as fit, in this order; the palette all.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from playpark.contracts.employees import Permission
+from playpark.contracts.timecards import TimecardEvent
 from terminal.till import Till
 
 PACKAGE_KEYS = 7
@@ -25,10 +27,18 @@ def _always(_till: Till) -> bool:
     return True
 
 
+def _online(till: Till) -> bool:
+    return till.engine.online
+
+
+def _real(till: Till) -> bool:
+    return _empty(till) and not till.training
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """`keys` as Textual names them; `label` and `words` as the key row does: without words an
-    action stands in the palette only."""
+    action stands in the palette only. `needs_server`: offline its key says so (R39)."""
 
     name: str
     keys: tuple[str, ...]
@@ -37,14 +47,59 @@ class Action:
     title: str
     help: str
     when: Callable[[Till], bool] = _always
+    needs_server: bool = False
+
+
+def _clock(event: TimecardEvent, title: str) -> Action:
+    return Action(event.value, (), "timecard", "", title, "Your timecard, as of now.", _empty)
 
 
 ACTIONS: tuple[Action, ...] = (
+    Action(
+        "seen",
+        ("ctrl+y",),
+        "^Y",
+        "seen",
+        "Confirm what came late",
+        "The money is given back, or was refused.",
+        lambda till: bool(till.giving_back.unseen),
+    ),
     Action("exact", (), "⏎", "exact", "Take exact cash", "Sell for exact cash.", _basket),
     Action("void", ("f9",), "F9", "void", "Void a line", "Take out the marked line.", _basket),
     Action("card", ("f10",), "F10", "card", "Pay by card", "On the card terminal.", _basket),
-    Action("qr", ("f11", "ctrl+k"), "F11 ^K", "QR", "Pay by QR", "In a bank's app.", _basket),
+    Action("qr", ("f11", "ctrl+k"), "F11", "QR", "Pay by QR", "In a bank's app.", _basket),
+    Action("split", ("ctrl+s",), "^S", "split", "Pay in parts", "Several ways at once.", _basket),
+    Action(
+        "park",
+        ("f12",),
+        "F12",
+        "park",
+        "Park the sale",
+        "Put the basket aside under a name.",
+        lambda till: _basket(till) and not till.training,
+        needs_server=True,
+    ),
+    Action(
+        "discount",
+        ("ctrl+d",),
+        "^D",
+        "discount",
+        "Discount",
+        "On the marked line or the sale: chosen or by hand.",
+        _basket,
+    ),
     Action("why", ("question_mark",), "?", "why", "Why this price?", "How it came about.", _basket),
+    Action(
+        "guest",
+        ("ctrl+u",),
+        "^U",
+        "member",
+        "Member",
+        "Whose sale it is: member prices and points.",
+        _basket,
+        needs_server=True,
+    ),
+    Action("promo", ("ctrl+o",), "^O", "code", "Promotion code", "Enter or take off.", _basket),
     Action("undo", ("backspace",), "⌫", "undo", "Undo", "Take the last change back.", _basket),
     Action("more", ("f8",), "F8", "", "All tickets", "Choose from the whole list."),
     Action(
@@ -52,9 +107,48 @@ ACTIONS: tuple[Action, ...] = (
         ("ctrl+r",),
         "^R",
         "print waiting",
-        "Print waiting tickets",
-        "Sold, but not on paper yet.",
+        "Print waiting papers",
+        "Done, but not on paper yet.",
         lambda till: bool(till.papers.due or till.papers.doubtful),
+    ),
+    Action(
+        "find",
+        ("ctrl+f", "insert"),
+        "^F",
+        "refund",
+        "Find a sale: refund, void, print again",
+        "By receipt number, code or a scanned ticket.",
+        _real,
+        needs_server=True,
+    ),
+    Action(
+        "resume",
+        ("f12",),
+        "F12",
+        "resume",
+        "Resume a parked sale",
+        "Priced as of now.",
+        _real,
+        needs_server=True,
+    ),
+    Action(
+        "move_cash",
+        ("ctrl+g",),
+        "^G",
+        "cash in/out",
+        "Cash in, out, to the safe",
+        "Recorded with a slip.",
+        lambda till: _real(till) and till.may(Permission.CASH_MOVEMENT),
+    ),
+    Action(
+        "x_report",
+        ("ctrl+x",),
+        "^X",
+        "X",
+        "X report",
+        "The open shift on screen and paper.",
+        _real,
+        needs_server=True,
     ),
     Action(
         "close_shift",
@@ -66,11 +160,35 @@ ACTIONS: tuple[Action, ...] = (
         lambda till: _empty(till) and till.may(Permission.SHIFT_CLOSE),
     ),
     Action("log_out", ("ctrl+l",), "^L", "log out", "Log out", "Hand the till over.", _empty),
+    _clock(TimecardEvent.CLOCK_IN, "Clock in"),
+    _clock(TimecardEvent.CLOCK_OUT, "Clock out"),
+    _clock(TimecardEvent.BREAK_START, "Begin a break"),
+    _clock(TimecardEvent.BREAK_END, "End the break"),
+    Action(
+        "train",
+        (),
+        "training",
+        "",
+        "Training on or off",
+        "Practice: nothing that is sold then is real.",
+        _empty,
+    ),
     Action("quit", (), "^Q", "", "Quit", "Close the program."),
 )
-BY_KEY = {key: action for action in ACTIONS for key in action.keys}
+KEYS = frozenset(key for action in ACTIONS for key in action.keys)
 
 
 def available(till: Till) -> list[Action]:
-    """The actions that work now."""
-    return [action for action in ACTIONS if action.when(till)]
+    """The actions that work now; offline without those that need the server."""
+    return [
+        each for each in ACTIONS if each.when(till) and (_online(till) or not each.needs_server)
+    ]
+
+
+def action_of(key: str, till: Till) -> Action | None:
+    """What a key does now, also where it can only say that the server is needed."""
+    return next((each for each in ACTIONS if key in each.keys and each.when(till)), None)
+
+
+def named(name: str) -> Action:
+    return next(action for action in ACTIONS if action.name == name)

@@ -3,7 +3,7 @@
 Payments, sync and printing are workers of the app, so no screen that closes can end them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -12,6 +12,10 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from playpark.clock import Clock, park_zone
+from playpark.contracts.pricing import PaymentMethod
+from playpark.contracts.timecards import TimecardEvent
+from playpark.device import StoredOp
+from playpark.errors import PlayParkError
 from playpark.tui import (
     Confirm,
     LoginScreen,
@@ -21,11 +25,16 @@ from playpark.tui import (
     Status,
 )
 from terminal.actions import available
+from terminal.counter import TillState
+from terminal.flows.basket import BasketFlow
+from terminal.flows.flow import Left
+from terminal.flows.service import ServiceFlow
 from terminal.screens.close_shift import CloseShiftDialog
 from terminal.screens.dialogs import PapersInDoubt
 from terminal.screens.open_shift import OpenShiftScreen
 from terminal.screens.register import RegisterScreen
-from terminal.till import SALE_DEADLINE_S, Till, TillState
+from terminal.selling import SALE_DEADLINE_S
+from terminal.till import Till
 
 CATALOG_EVERY_S = 300.0
 NO_DIALOG = 2
@@ -82,11 +91,14 @@ class PosApp(ParkApp):
             parts.append(till.employee.name)
         if till.shift:
             parts.append(f"shift {till.shift.occurred_at.astimezone(zone):%H:%M}")
+        notes = (till.papers.printer_state,) if store else ()
+        if waiting := len(till.giving_back.waiting):
+            notes = (f"{waiting} NOT ANSWERED", *notes)
         return Status(
             title=" · ".join(parts),
             now=self._clock.now().astimezone(zone),
             sync=till.engine.state if identity else None,
-            notes=(till.papers.printer_state,) if store else (),
+            notes=notes,
         )
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
@@ -176,6 +188,56 @@ class PosApp(ParkApp):
                 self.run_worker(self.till.log_out(), group="log_out")
             case "quit":
                 self.run_worker(self.action_quit(), group="quit")
+            case name if name in set(TimecardEvent):
+                self.run_worker(self._told(self.till.drawer.clock(TimecardEvent(name))))
+            case _:
+                self._flow(event)
+
+    def on_close_shift_dialog_settle(self, event: CloseShiftDialog.Settle) -> None:
+        flow = ServiceFlow(self, self.till)
+        settle = flow.accept_difference if event.name == "accept_difference" else flow.recount
+        self.run_worker(self._told(settle()), group="flow", exclusive=True)
+
+    def _flow(self, event: RegisterScreen.Wanted) -> None:
+        """Dialogs in a row, in a worker of the app; the register takes no keys meanwhile."""
+        self.run_worker(self._run_flow(event), group="flow", exclusive=True)
+
+    async def _run_flow(self, event: RegisterScreen.Wanted) -> None:
+        basket, service = BasketFlow(self, self.till), ServiceFlow(self, self.till)
+        flows: dict[str, Callable[[], Awaitable[object]]] = {
+            "discount": lambda: basket.discount(event.line, event.text),
+            "promo": lambda: basket.promo(event.text),
+            "guest": lambda: basket.guest(event.text),
+            "park": lambda: basket.park(event.text),
+            "resume": basket.resume,
+            "exact": lambda: basket.cash(None),
+            "tender": lambda: basket.cash(event.satang),
+            "card": lambda: basket.take(PaymentMethod.CARD),
+            "qr": lambda: basket.take(PaymentMethod.QR),
+            "split": basket.split,
+            "find": lambda: service.find(event.text),
+            "move_cash": service.move_cash,
+            "x_report": service.x_report,
+        }
+        try:
+            done = await self._told(flows[event.name]())
+            if isinstance(done, StoredOp):
+                self.run_worker(self.till.deliver(done), group="pay")
+        finally:
+            for screen in self.screen_stack:
+                if isinstance(screen, RegisterScreen):
+                    screen.held = False
+                    screen.renew()
+
+    async def _told(self, doing: Awaitable[object]) -> object:
+        """What was done; a refusal is told, and a dialog that was left is no refusal."""
+        try:
+            return await doing
+        except Left:
+            return None
+        except PlayParkError as refused:
+            self.till.tell(refused.message, refused=True)
+            return None
 
     async def action_quit(self) -> None:
         """Quit; a sale that is being rung is asked about first."""
@@ -200,6 +262,6 @@ class PosApp(ParkApp):
             if again:
                 self.run_worker(papers.resume(doubtful, SALE_DEADLINE_S), group="print")
             elif again is False:
-                self.run_worker(papers.are_on_paper(doubtful), group="print")
+                self.run_worker(papers.are_on_paper(doubtful, SALE_DEADLINE_S), group="print")
 
-        self.push_screen(PapersInDoubt(papers.receipts(doubtful)), answered)
+        self.push_screen(PapersInDoubt(papers.describe(doubtful)), answered)

@@ -87,7 +87,10 @@ class Drawer:
         self.closing: Closing | None = None
         """The shift that was closed last in this run."""
         papers.learn(
-            {OpKind.SHIFT_CLOSE: slips.final_z(counter)},
+            {
+                OpKind.SHIFT_CLOSE: slips.final_z(counter),
+                OpKind.SHIFT_ADJUSTMENT: slips.adjustment(counter),
+            },
             {OpKind.CASH_MOVEMENT: slips.movement(counter)},
         )
         counter.engine.listen(self._heard)
@@ -180,8 +183,9 @@ class Drawer:
             )
         )
         op = await counter.append(
-            OpKind.SHIFT_ADJUSTMENT, lambda _: body, committed=False, approval=token
+            OpKind.SHIFT_ADJUSTMENT, lambda _: body, committed=False, prints=True, approval=token
         )
+        self._papers.expect(op)
         result = await counter.engine.submit(op.op_id, CLOSE_DEADLINE_S)
         if result is None:
             message = "The server has not answered: it is asked again, look at the back office."

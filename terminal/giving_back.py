@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from playpark.contracts.approvals import ApprovalAction, ReasonKind
+from playpark.contracts.approvals import ApprovalAction
 from playpark.contracts.pricing import PaymentMethod
 from playpark.contracts.refunds import (
     RefundIn,
@@ -21,28 +21,22 @@ from playpark.contracts.refunds import (
     VoidIn,
     VoidView,
 )
-from playpark.contracts.sales import SaleAnswer, SaleStatus, SaleView
+from playpark.contracts.sales import SaleStatus
 from playpark.contracts.sync import OpKind, OpResult, OpStatus
-from playpark.contracts.tickets import TicketStatus, TicketView
-from playpark.device import Allocator, OpState, StoredOp
+from playpark.device import Allocator, StoredOp
 from playpark.errors import ErrorCode, PlayParkError
-from playpark.ids import ReceiptSeries, normalise_short_code
+from playpark.ids import ReceiptSeries
 from playpark.money import format_satang
-from playpark.printing.document import Document
-from playpark.printing.letterhead import Letterhead
 from playpark.printing.receipt_notes import ReceiptNotes
-from playpark.printing.refund_slip import SlipMarks, refund_document, void_document
 from playpark.refunding import RefundState, SoldSlice, Tender, plan_refund
-from playpark.tokens import parse_pp1
-from terminal import sale as sales
+from terminal import slips
 from terminal.approvals import Question
 from terminal.counter import Counter
+from terminal.finding import FoundSale
 from terminal.papers import Papers
-from terminal.printer import Paper
 
 DEADLINE_S = 6.0
 KINDS = (OpKind.REFUND, OpKind.VOID, OpKind.REPRINT)
-_TICKETS = TypeAdapter(list[TicketView])
 
 
 class Standing(StrEnum):
@@ -66,38 +60,6 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundTicket:
-    """A ticket of a found sale: `state` in a word, `left` what it can still give back, satang."""
-
-    ticket: TicketView
-    state: str
-    left: int
-
-
-@dataclass(frozen=True, slots=True)
-class FoundSale:
-    """A sale with all its tickets, as the server knows it now."""
-
-    answer: SaleAnswer
-    tickets: tuple[FoundTicket, ...]
-
-    @property
-    def sale(self) -> SaleView:
-        return self.answer.sale
-
-    @property
-    def left(self) -> int:
-        """What was taken and not given back, satang."""
-        gone = self.sale.status is SaleStatus.VOIDED
-        return 0 if gone else self.sale.grand_total - self.sale.refunded
-
-    @property
-    def methods(self) -> list[PaymentMethod]:
-        """How it was paid, each way once."""
-        return list(dict.fromkeys(payment.method for payment in self.sale.payments))
-
-
-@dataclass(frozen=True, slots=True)
 class Why:
     """A reason of the store, with the words that some reasons ask for."""
 
@@ -118,9 +80,17 @@ class GivingBack:
             op.op_id: _waiting(op) for op in counter.store.pending_of(KINDS)
         }
         """By op_id: what waits, and what was answered in this run."""
+        self._asking: set[str] = set()
+        self.unseen: list[Outcome] = []
+        """Answers that came late: they stay before the cashier until they are confirmed."""
         self._papers = papers
-        papers.learn({OpKind.REFUND: _refund_slip, OpKind.VOID: _void_slip})
-        papers.learn({OpKind.REPRINT: _copies})
+        papers.learn(
+            {
+                OpKind.REFUND: slips.refund,
+                OpKind.VOID: slips.void,
+                OpKind.REPRINT: slips.copies,
+            }
+        )
         counter.engine.listen(self._heard)
 
     @property
@@ -128,64 +98,11 @@ class GivingBack:
         """What the server has not answered: no money may leave for it."""
         return [each for each in self.outcomes.values() if each.standing is Standing.WAITING]
 
-    # --- finding a sale -------------------------------------------------------------------
-
-    async def find(self, text: str) -> FoundSale:
-        """The sale of a receipt number, a short code or a scanned ticket.
-
-        Raises PlayParkError: unknown, offline, or sold here and not arrived at the server yet.
-        """
-        counter, text = self._counter, text.strip()
-        counter.need_server()
-        code = normalise_short_code(text)
-        token = parse_pp1(text.upper())
-        known = counter.store.by_receipt(text.upper())
-        if known is None and (code or token):
-            wanted = code or (token.ticket_id if token else "")
-            known = counter.store.sale_of_ticket(wanted)
-        if known is not None and known.kind is OpKind.SALE:
-            return await self.find_sold(known)
-        sale_id = await self._look_up(text, code, is_token=text.upper().startswith("PP"))
-        return await self._load(sale_id)
-
-    async def find_sold(self, op: StoredOp) -> FoundSale:
-        """The sale of an operation of this till. Raises PlayParkError where it has not arrived."""
-        if op.state is OpState.PENDING:
-            await self._counter.engine.submit(op.op_id, DEADLINE_S)
-            op = self._counter.store.op(op.op_id) or op
-        if op.state is OpState.PENDING:
-            message = f"Sale {op.receipt_no} has not arrived at the server yet: wait till it has."
-            raise PlayParkError(ErrorCode.CONFLICT, message)
-        if op.state is OpState.REJECTED or not op.result:
-            message = f"The server refused sale {op.receipt_no}: call the supervisor."
-            raise PlayParkError(ErrorCode.NOT_FOUND, message)
-        return await self._load(op.result["sale_id"])
-
-    async def _look_up(self, text: str, code: str | None, *, is_token: bool) -> str:
-        ask = self._counter.ask
-        if is_token or code:
-            query = {"qr": text} if is_token else {"short_code": text}
-            tickets = (await ask(lambda server: server.tickets(**query))).items
-            if tickets and tickets[0].sale_id:
-                return tickets[0].sale_id
-        else:
-            sold = (await ask(lambda server: server.sales_by_receipt(text.upper()))).items
-            if sold:
-                return sold[0].sale_id
-        message = "No sale is known by that: type a receipt number or the code on a ticket."
-        raise PlayParkError(ErrorCode.NOT_FOUND, message)
-
-    async def _load(self, sale_id: str) -> FoundSale:
-        answer = await self._counter.ask(lambda server: server.sale(sale_id))
-        known = await self._counter.ask(lambda server: server.tickets(sale_id=sale_id))
-        refunded = {each.ticket_id: each.refunded or 0 for each in known.items}
-        gone = answer.sale.status is SaleStatus.VOIDED
-        tickets = []
-        for ticket in known.items or answer.tickets:
-            left = ticket.payable - refunded.get(ticket.ticket_id, 0)
-            back = gone or ticket.status is not TicketStatus.ACTIVE
-            tickets.append(FoundTicket(ticket, _state(ticket), 0 if back else left))
-        return FoundSale(answer, tuple(tickets))
+    def seen(self) -> None:
+        """The cashier has done what the oldest late answer says."""
+        if self.unseen:
+            self.unseen.pop(0)
+            self._counter.changed()
 
     # --- what can be asked for ------------------------------------------------------------
 
@@ -338,9 +255,13 @@ class GivingBack:
             kind, body, committed=False, prints=True, approval=token, memo=memo
         )
         self.outcomes[op.op_id] = _waiting(op)
+        self._asking.add(op.op_id)
         self._papers.expect(op)
         self._counter.changed()
-        await self._counter.engine.submit(op.op_id, DEADLINE_S)
+        try:
+            await self._counter.engine.submit(op.op_id, DEADLINE_S)
+        finally:
+            self._asking.discard(op.op_id)
         return self.outcomes[op.op_id]
 
     # --- the answer -----------------------------------------------------------------------
@@ -351,13 +272,9 @@ class GivingBack:
             return
         outcome = _answered(op, result)
         self.outcomes[op.op_id] = outcome
-        self._counter.tell(outcome.sentence, refused=outcome.standing is Standing.REFUSED)
-
-
-def _state(ticket: TicketView) -> str:
-    if ticket.status is not TicketStatus.ACTIVE:
-        return ticket.status.value
-    return "used" if ticket.used else "not used"
+        if op.op_id not in self._asking:
+            self.unseen.append(outcome)
+        self._counter.changed()
 
 
 def _memo(found: FoundSale, why: Why, counter: Counter) -> dict[str, Any]:
@@ -367,7 +284,7 @@ def _memo(found: FoundSale, why: Why, counter: Counter) -> dict[str, Any]:
     memo: dict[str, Any] = {
         "receipt_no": sale.receipt_no,
         "reason": why.label,
-        "tickets": _TICKETS.dump_python(tickets, mode="json"),
+        "tickets": slips.TICKETS.dump_python(tickets, mode="json"),
     }
     if counter.catalog and found.answer.trace:
         notes = ReceiptNotes.of(
@@ -418,44 +335,3 @@ def _parts(kind: OpKind, result: dict[str, Any]) -> tuple[tuple[PaymentMethod, i
         case _:
             ReprintView.model_validate(result)
             return ()
-
-
-def _refund_slip(op: StoredOp, result: dict[str, Any]) -> list[Paper]:
-    refund, memo = RefundView.model_validate(result), op.memo or {}
-    tickets = _TICKETS.validate_python(memo.get("tickets", []))
-    till, reason = refund.receipt_no.partition("-")[0], memo.get("reason")
-
-    def draw(head: Letterhead, copy: bool) -> Document:
-        marked = SlipMarks(copy=copy, kick_drawer=not copy)
-        return refund_document(head, refund, tickets, till=till, reason=reason, marked=marked)
-
-    return [Paper("refund", refund, draw)]
-
-
-def _void_slip(op: StoredOp, result: dict[str, Any]) -> list[Paper]:
-    voided, memo = VoidView.model_validate(result), op.memo or {}
-    till, reason = voided.sale.receipt_no.partition("-")[0], memo.get("reason")
-
-    def draw(head: Letterhead, copy: bool) -> Document:
-        training = voided.sale.training
-        marked = SlipMarks(copy=copy, training=training, kick_drawer=not copy)
-        return void_document(head, voided, till=till, reason=reason, marked=marked)
-
-    return [Paper("void", voided, draw)]
-
-
-def _copies(op: StoredOp, result: dict[str, Any]) -> list[Paper]:
-    view, memo = ReprintView.model_validate(result), op.memo or {}
-    notes = ReceiptNotes.model_validate(memo["notes"]) if "notes" in memo else None
-    if view.sale is not None:
-        answer = SaleAnswer(sale=view.sale, tickets=view.tickets)
-        return sales.papers_of(answer, notes, always_copy=True)
-    papers = [sales.ticket_paper(ticket) for ticket in view.tickets]
-    return [replace(each, always_copy=True) for each in papers]
-
-
-REASONS = {
-    OpKind.REFUND: ReasonKind.REFUND,
-    OpKind.VOID: ReasonKind.VOID,
-    OpKind.REPRINT: ReasonKind.REPRINT,
-}

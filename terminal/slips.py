@@ -1,8 +1,13 @@
-"""The drawer's papers: movement slips, X, Z final and provisional (R27, R28)."""
+"""The papers beside a sale's own: slips of refunds, voids, cash, copies, X, Z (R27, R28, R31)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from playpark.contracts.refunds import RefundView, ReprintView, VoidView
+from playpark.contracts.sales import SaleAnswer
 from playpark.contracts.shifts import (
     MovementIn,
     MovementView,
@@ -11,15 +16,26 @@ from playpark.contracts.shifts import (
     ShiftStatus,
     ShiftView,
     XReport,
+    ZReport,
 )
 from playpark.contracts.sync import OpKind
+from playpark.contracts.tickets import TicketView
 from playpark.device import StoredOp
-from playpark.money import format_satang
-from playpark.printing.document import Align, Columns, Cut, Document, Feed, Rule, Text
-from playpark.printing.letterhead import Letterhead, format_moment, letterhead, marks
-from playpark.printing.templates import ShiftReport, shift_report_document
+from playpark.printing.document import Document
+from playpark.printing.letterhead import Letterhead, marks
+from playpark.printing.receipt_notes import ReceiptNotes
+from playpark.printing.refund_slip import SlipMarks, refund_document, void_document
+from playpark.printing.shift_report import (
+    ShiftReport,
+    added_document,
+    movement_document,
+    shift_report_document,
+)
+from terminal import sale as sales
 from terminal.counter import Counter
 from terminal.printer import Paper
+
+TICKETS = TypeAdapter(list[TicketView])
 
 
 def memo_of(opened: StoredOp, counter: Counter) -> dict[str, Any]:
@@ -56,6 +72,20 @@ def final_z(counter: Counter) -> Callable[[StoredOp, dict[str, Any]], list[Paper
     return papers
 
 
+def adjustment(counter: Counter) -> Callable[[StoredOp, dict[str, Any]], list[Paper]]:
+    """The slip of a new count, or of an accepted difference: a link behind the Z."""
+
+    def papers(_op: StoredOp, result: dict[str, Any]) -> list[Paper]:
+        added = ZReport.model_validate(result)
+
+        def draw(head: Letterhead, copy: bool) -> Document:
+            return _marked(added_document(head, added, till=counter.device_code), copy)
+
+        return [Paper("adjustment", added, draw)]
+
+    return papers
+
+
 def provisional_z(counter: Counter, opened: StoredOp, closing: StoredOp) -> Paper:
     """What the till knows by itself while the server does not answer: its own sales and the
     count, never what was expected (R27, R28)."""
@@ -74,6 +104,7 @@ def provisional_z(counter: Counter, opened: StoredOp, closing: StoredOp) -> Pape
             sales=sales,
             cash_open=shift.cash_open,
             z_no=number,
+            receipt_no=closing.receipt_no,
             cash_counted=counted,
             provisional=True,
         )
@@ -86,18 +117,7 @@ def x_paper(counter: Counter, report: XReport) -> Paper:
     """The X report on paper."""
 
     def draw(head: Letterhead, copy: bool) -> Document:
-        shown = ShiftReport(
-            till=counter.device_code,
-            cashier=report.shift.opened_by_name,
-            opened_at=report.shift.open_at,
-            printed_at=report.at,
-            sales=report.totals.sales,
-            refunds=report.totals.refunds,
-            reprints=report.totals.reprints,
-            tickets_issued=report.totals.tickets_issued,
-            cash_open=report.drawer.cash_open,
-            cash_expected=report.drawer.cash_expected,
-        )
+        shown = ShiftReport.of_x(report, till=counter.device_code)
         return _marked(shift_report_document(head, shown), copy)
 
     return Paper("x", report, draw)
@@ -120,11 +140,47 @@ def movement(counter: Counter) -> Callable[[StoredOp], list[Paper]]:
         )
 
         def draw(head: Letterhead, copy: bool) -> Document:
-            return _marked(_movement(head, view, counter.device_code, memo.get("reason")), copy)
+            reason = memo.get("reason")
+            slip = movement_document(head, view, till=counter.device_code, reason=reason)
+            return _marked(slip, copy)
 
         return [Paper("movement", view, draw, kick=True)]
 
     return papers
+
+
+def refund(op: StoredOp, result: dict[str, Any]) -> list[Paper]:
+    view, memo = RefundView.model_validate(result), op.memo or {}
+    tickets = TICKETS.validate_python(memo.get("tickets", []))
+    till, reason = view.receipt_no.partition("-")[0], memo.get("reason")
+
+    def draw(head: Letterhead, copy: bool) -> Document:
+        marked = SlipMarks(copy=copy, kick_drawer=not copy)
+        return refund_document(head, view, tickets, till=till, reason=reason, marked=marked)
+
+    return [Paper("refund", view, draw)]
+
+
+def void(op: StoredOp, result: dict[str, Any]) -> list[Paper]:
+    voided, memo = VoidView.model_validate(result), op.memo or {}
+    till, reason = voided.sale.receipt_no.partition("-")[0], memo.get("reason")
+
+    def draw(head: Letterhead, copy: bool) -> Document:
+        training = voided.sale.training
+        marked = SlipMarks(copy=copy, training=training, kick_drawer=not copy)
+        return void_document(head, voided, till=till, reason=reason, marked=marked)
+
+    return [Paper("void", voided, draw)]
+
+
+def copies(op: StoredOp, result: dict[str, Any]) -> list[Paper]:
+    view, memo = ReprintView.model_validate(result), op.memo or {}
+    notes = ReceiptNotes.model_validate(memo["notes"]) if "notes" in memo else None
+    if view.sale is not None:
+        answer = SaleAnswer(sale=view.sale, tickets=view.tickets)
+        return sales.papers_of(answer, notes, always_copy=True)
+    papers = [sales.ticket_paper(ticket) for ticket in view.tickets]
+    return [replace(each, always_copy=True) for each in papers]
 
 
 def _own_sales(counter: Counter, shift_id: str) -> SalesTotals:
@@ -146,43 +202,6 @@ def _counted(closing: StoredOp) -> int:
     if counted is None:
         return int(closing.body["cash_counted"])
     return sum(int(face) * pieces for face, pieces in counted.items())
-
-
-_MOVED = {
-    "pay_in": ("เงินเข้าลิ้นชัก", "PAY-IN"),
-    "pay_out": ("จ่ายเงินออก", "PAY-OUT"),
-    "drop": ("นำเงินเข้าเซฟ", "DROP"),
-}
-
-
-def _movement(head: Letterhead, view: MovementView, till: str, reason: str | None) -> Document:
-    thai, english = _MOVED[view.type]
-    facts = [
-        Columns("เครื่อง Till", till),
-        Columns("เวลา Time", format_moment(view.occurred_at, head.zone)),
-    ]
-    if view.employee_name:
-        facts.append(Columns("พนักงาน Cashier", view.employee_name))
-    if reason:
-        facts.append(Columns("เหตุผล Reason", reason))
-    if view.reason_text:
-        facts.append(Columns("", view.reason_text))
-    blocks = (
-        *letterhead(head),
-        Rule(),
-        Text(thai, Align.CENTER, bold=True),
-        Text(english, Align.CENTER, bold=True, size=2, drawn=True),
-        Rule(),
-        *facts,
-        Rule(heavy=True),
-        Columns("จำนวน AMOUNT", f"฿{format_satang(view.amount)}", bold=True, size=2),
-        Rule(heavy=True),
-        Feed(2),
-        Columns("ลงชื่อ Signature", "." * 24),
-        Feed(),
-        Cut(),
-    )
-    return Document(blocks, head.paper)
 
 
 def _marked(document: Document, copy: bool) -> Document:

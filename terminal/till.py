@@ -1,7 +1,7 @@
 """The till: its parts put together, who works at it, which state it is in (R12–R29, R37, R40).
 
-`counter` is what all parts share; `selling`, `drawer`, `giving_back`, `parking`, `guests` and
-`approvals` are what a cashier does. No Textual here.
+`counter` is what all parts share; `selling`, `drawer`, `finding`, `giving_back`, `parking`,
+`guests` and `approvals` are what a cashier does. No Textual here.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from terminal.approvals import Approvals
 from terminal.basket import Basket
 from terminal.counter import Counter, Notice, TillState
 from terminal.drawer import Closing, Drawer
+from terminal.finding import Finding
 from terminal.giving_back import GivingBack
 from terminal.papers import Papers
 from terminal.parking import Guests, Parking
@@ -51,6 +52,7 @@ class Till:
         self.approvals = Approvals(self.counter)
         self.selling = Selling(self.counter, self.papers)
         self.drawer = Drawer(self.counter, self.papers)
+        self.finding = Finding(self.counter)
         self.giving_back = GivingBack(self.counter, self.papers)
         self.parking = Parking(self.counter, self.selling)
         self.guests = Guests(self.counter)

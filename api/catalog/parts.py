@@ -217,11 +217,14 @@ async def _check_conflicts(edit: Edit, turn: CatalogTurn, rule: RuleView) -> Non
     """No other active rule of the store may leave open which of the two goes first (R10)."""
     place = (edit.work, edit.tenant_id, turn.store_id)
     rules = await RulesInForce(*place).find(limit=NO_LIMIT, active=True, _id={"$ne": rule.rule_id})
+    others = [RULES.show(each) for each in rules]
     packages = await PackageRepository(*place).find(limit=NO_LIMIT)
-    conflict = find_conflict(
-        rule, [RULES.show(each) for each in rules], [PACKAGES.show(each) for each in packages],
-        turn.tz,
-    )  # fmt: skip
+    on_sale = [PACKAGES.show(each) for each in packages if each.active]
+    conflict = find_conflict(rule, others, on_sale, turn.tz)
+    if conflict is None and len(on_sale) < len(packages):
+        # A package may come back on sale without any rule being saved.
+        known = [PACKAGES.show(each).model_copy(update={"active": True}) for each in packages]
+        conflict = find_conflict(rule, others, known, turn.tz)
     if conflict is None:
         return
     message = (

@@ -21,10 +21,11 @@ class CustomerRepository(Repository[Customer]):
         self, limit: int, cursor: str | None, *, q: str | None, phone: str | None
     ) -> tuple[list[Customer], str | None]:
         """A page of those whose number begins with `phone`, and whose name has a word for each
-        word of `q` that begins with it."""
+        word of `q` that begins with it. The longest word comes first: it narrows the most."""
         conditions: dict[str, Any] = {}
         if q is not None:
-            each = [{"words": {"$elemMatch": begins(word)}} for word in words(q)]
+            longest = sorted(words(q), key=len, reverse=True)
+            each = [{"words": {"$elemMatch": begins(word)}} for word in longest]
             conditions = {"$and": each} if each else {}
         if phone is not None:
             conditions["phone"] = begins(phone)

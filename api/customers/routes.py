@@ -12,8 +12,6 @@ from api.customers.repository import CustomerRepository
 from api.platform.csv import CSV, PAGE, Cell, WantsCsv, every, stream_csv
 from api.platform.envelope import ok
 from api.platform.http import Cursor, Door, Limit, private_router
-from api.platform.jwt import unauthenticated
-from api.platform.scope import Scope
 from api.platform.services import App, Caller
 from playpark.contracts.base import Envelope, IdStr, Page
 from playpark.contracts.customers import (
@@ -49,15 +47,6 @@ COLUMNS = (
 )
 
 
-def somebody_who_may(scope: Scope, *permissions: Permission) -> None:
-    """An employee with one of the permissions: a kiosk sells by itself, but the guest in front of
-    it must not look other guests up."""
-    if scope.actor is None:
-        raise unauthenticated()
-    if not any(scope.may(permission) for permission in permissions):
-        scope.require(permissions[0])
-
-
 @private.get("/customers", response_model=Envelope[Page[CustomerView]], responses=CSV)
 async def list_customers(
     platform: App,
@@ -71,7 +60,7 @@ async def list_customers(
 ) -> Envelope[Page[CustomerView]] | Response:
     """Customers of the park, newest first. Needs an employee with `sell` or `reports_view`; the
     whole list as CSV needs `reports_view`."""
-    somebody_who_may(scope, Permission.SELL, Permission.REPORTS_VIEW)
+    service.may_look_up(scope)
     number = None if phone is None else service.phone_prefix(phone)
     customers = CustomerRepository.of(platform.uow.reading(), scope)
     if wants_csv:
@@ -91,14 +80,14 @@ async def _cells(customers: AsyncIterator[Customer]) -> AsyncIterator[list[Cell]
 @private.post("/customers")
 async def create_customer(platform: App, scope: Caller, body: CustomerIn) -> Envelope[CustomerView]:
     """Add a customer. Needs an employee with `sell`; a group of its own, `manual_discount`."""
-    somebody_who_may(scope, Permission.SELL)
+    service.may_write(scope)
     return ok(await service.create(platform, scope, body))
 
 
 @private.get("/customers/{customer_id}")
 async def read_customer(platform: App, scope: Caller, customer_id: IdStr) -> Envelope[CustomerView]:
     """One customer. Needs an employee with `sell` or `reports_view`."""
-    somebody_who_may(scope, Permission.SELL, Permission.REPORTS_VIEW)
+    service.may_look_up(scope)
     return ok(await service.customer(platform.uow.reading(), scope, customer_id))
 
 
@@ -107,7 +96,7 @@ async def change_customer(
     platform: App, scope: Caller, customer_id: IdStr, body: CustomerPatch
 ) -> Envelope[CustomerView]:
     """Change a customer. Needs an employee with `sell`; group and active, `manual_discount`."""
-    somebody_who_may(scope, Permission.SELL)
+    service.may_write(scope)
     return ok(await service.change(platform, scope, customer_id, body))
 
 

@@ -9,6 +9,7 @@ from pymongo.errors import DuplicateKeyError
 from api.audit import service as audit
 from api.customers.models import Customer, PointsEntry
 from api.customers.repository import CustomerRepository, PointsRepository, words
+from api.platform.jwt import unauthenticated
 from api.platform.operations import Kind, Operation, OpRecord, chain_key
 from api.platform.scope import Scope
 from api.platform.services import Platform
@@ -157,6 +158,22 @@ async def points_rows(work: Work, scope: Scope, customer_id: str, *, limit: int)
 
 
 # --- people -----------------------------------------------------------------------------
+
+
+def may_look_up(scope: Scope) -> None:
+    """Raises E_PERMISSION without `sell` and `reports_view`, E_UNAUTHENTICATED without an
+    employee: a kiosk sells by itself, but its guest must not look other guests up."""
+    if scope.actor is None:
+        raise unauthenticated()
+    if not scope.may(Permission.REPORTS_VIEW):
+        scope.require(Permission.SELL)
+
+
+def may_write(scope: Scope) -> None:
+    """Raises E_PERMISSION without `sell`, E_UNAUTHENTICATED without an employee."""
+    if scope.actor is None:
+        raise unauthenticated()
+    scope.require(Permission.SELL)
 
 
 def phone_prefix(text: str) -> str:

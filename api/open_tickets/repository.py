@@ -19,7 +19,7 @@ class OpenTicketRepository(Repository[OpenTicket]):
         self, open_ticket_id: str, changes: Mapping[str, Any], version: int | None = None
     ) -> OpenTicket | None:
         """Change one that is open, in time and, where given, of this version; it as it is then."""
-        as_read = {} if version is None else {"version": version}
+        as_read: dict[str, Any] = {} if version is None else {"version": version}
         update = {"$set": dict(changes), "$inc": {"version": 1}}
         return await self.change(update, _id=open_ticket_id, **self._in_time(), **as_read)
 

@@ -164,7 +164,7 @@ def _of_cart(cart: Cart, priced: PricedCart) -> dict[str, Any]:
     }
 
 
-async def _times(work: Work, scope: Scope) -> dict[str, datetime]:
+async def _times(work: Work, scope: Scope) -> dict[str, Any]:
     hours = (await catalog.snapshot(work, scope)).settings.sales.parked_hours
     expires_at = work.now + timedelta(hours=hours)
     return {"expires_at": expires_at, "purge_at": expires_at + KEPT}

@@ -122,7 +122,7 @@ def _returned(ticket: Ticket) -> bool:
     return ticket.status is TicketStatus.REFUNDED
 
 
-async def _kept_price(work: Work, scope: Scope, sold: Sold, chosen: frozenset[str]) -> int:
+async def _kept_price(work: Work, scope: Scope, sold: Sold, chosen: frozenset[str]) -> int | None:
     """What the guest keeps, satang, at the prices of the day of the sale: without the promo
     codes and discounts that it was bought with; automatic rules are judged again."""
     sale = sold.sale
@@ -131,6 +131,8 @@ async def _kept_price(work: Work, scope: Scope, sold: Sold, chosen: frozenset[st
         for ticket in sold.tickets
         if ticket.ticket_id not in chosen and not _returned(ticket)
     }
+    if "" in units:
+        return None  # sold before tickets knew their unit: by their slices, then
     by_line = Counter(int(unit.partition(":")[0]) for unit in units)
     if not by_line:
         return 0

@@ -14,7 +14,7 @@ from api.platform.uow import Work
 from api.refunds.common import Sold, check_reason, entities, permit, read
 from api.refunds.models import Reprint
 from api.refunds.repository import ReprintCounter, ReprintRepository
-from api.sales import service as sales
+from api.sales import views as sales
 from api.shifts import service as shifts
 from api.tickets import service as tickets
 from api.tickets.models import Ticket

@@ -1,30 +1,26 @@
 """Which money a sale is booked with: the server's price, or what the till rang (R12, R17)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from api.catalog import service as catalog
 from api.platform.operations import Operation
 from api.platform.scope import Scope
 from api.platform.uow import Work
-from playpark.contracts.pricing import (
-    Cart,
-    PaymentIn,
-    PaymentMethod,
-    PricedCart,
-    PricedLine,
-    Rung,
-    Slice,
-    Totals,
-)
+from playpark.contracts.catalog import TaxMode
+from playpark.contracts.pricing import Cart, PricedCart, PricedLine, Rung, Slice, Totals
 from playpark.contracts.sales import SaleIn
+from playpark.contracts.settings import VatMode
 from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.errors import ErrorCode, PlayParkError
-from playpark.pricing import price
+from playpark.money import percent_of, vat_inside
+from playpark.pricing import Context, price
 
 NEEDS_REVIEW, PRICE_VARIANCE = "needs_review", "price_variance"
-NO_DISCOUNT = {"discount_ids": None, "manual_discount": None}
+NOT_PRICEABLE, INACTIVE_PACKAGE = "not_priceable", "inactive_package"
+CUSTOMER_UNKNOWN = "customer_unknown"
+CHANGED = "The price has changed: show the guest the new total, then sell again."
 
 
 @dataclass(slots=True)
@@ -33,77 +29,141 @@ class Booking:
 
     priced: PricedCart
     catalog: CatalogSnapshot
+    customer_id: str | None
+    """The guest, as far as the park knows them."""
     flags: list[str] = field(default_factory=list)
-    variance: dict[str, Any] | None = None
+    variance: dict[str, int] | None = None
+    """What the till told and what the server reckons, satang."""
 
 
 async def book(work: Work, scope: Scope, op: Operation[SaleIn]) -> Booking:
     """Price the sale, or take what was rung for money that is taken already.
 
-    Raises E_PRICE_CHANGED (uncommitted, with both traces), E_INSUFFICIENT_TENDER, E_VALIDATION,
-    and what pricing raises.
+    Raises E_PRICE_CHANGED (uncommitted, with both traces), E_VALIDATION for a rung cart of
+    another shape, and what pricing raises.
     """
     sale = op.body
-    booking = await (_price_committed if op.committed else _price)(work, scope, op)
-    priced = booking.priced
     if sale.rung is not None:
         _check_shape(sale, sale.rung)
-        if op.committed:
-            _book_as_rung(booking, sale.rung)
-        elif not _same(priced, sale.rung):
-            raise _price_changed(priced)
-    if sale.expected_total not in {None, booking.priced.grand_total}:
-        if not op.committed:
-            raise _price_changed(priced)
-        booking.flags.append(PRICE_VARIANCE)
-    problem = payment_problem(sale.payments, booking.priced.grand_total)
-    if problem is not None:
-        if not op.committed:
-            raise problem
-        booking.flags.append(NEEDS_REVIEW)
+    if op.committed:
+        return await _book_committed(work, scope, op)
+    priced = await catalog.price_cart(work, scope, sale, at=op.occurred_at, payments=sale.payments)
+    if not _as_told(sale, priced):
+        raise await price_changed(work, scope, op, priced)
+    return Booking(priced, await catalog.snapshot(work, scope), sale.customer_id)
+
+
+async def used_up(
+    work: Work, scope: Scope, op: Operation[SaleIn], booking: Booking, rule_ids: Sequence[str]
+) -> PlayParkError:
+    """E_PRICE_CHANGED for promotions whose last use somebody else has just sold (R9)."""
+    sale, known = op.body, booking.catalog
+    where = await catalog.context(work, scope, sale, known)
+    where = replace(where, used_up=where.used_up.union(rule_ids))
+    priced = price(sale, known, at=op.occurred_at, context=where, payments=sale.payments)
+    message = "A promotion was used up just now: show the guest the new total, then sell again."
+    return await price_changed(work, scope, op, priced, message)
+
+
+async def price_changed(
+    work: Work, scope: Scope, op: Operation[SaleIn], priced: PricedCart, message: str = CHANGED
+) -> PlayParkError:
+    """The refusal with the server's price and trace, and the client's as far as it told (R12)."""
+    sale = op.body
+    details: dict[str, Any] = {
+        "grand_total": priced.grand_total,
+        "catalog_version": priced.catalog_version,
+        "trace": _trace(priced),
+    }
+    expected = sale.expected_total if sale.rung is None else sale.rung.grand_total
+    if expected is not None:
+        details["expected"] = expected
+    if sale.rung is not None:
+        details["rung"] = {name: getattr(sale.rung, name) for name in Totals.model_fields}
+    told = await _price_as_told(work, scope, op)
+    if told is not None:
+        details["rung_trace"] = _trace(told)
+    return PlayParkError(ErrorCode.PRICE_CHANGED, message, details=details)
+
+
+def _trace(priced: PricedCart) -> list[dict[str, Any]]:
+    return [entry.model_dump(mode="json") for entry in priced.trace]
+
+
+def _as_told(sale: SaleIn, priced: PricedCart) -> bool:
+    return sale.expected_total in {None, priced.grand_total} and (
+        sale.rung is None or Rung.of(priced) == sale.rung
+    )
+
+
+async def _price_as_told(work: Work, scope: Scope, op: Operation[SaleIn]) -> PricedCart | None:
+    """The price by the catalogue that the client has named; None where it has no other one."""
+    sale = op.body
+    if sale.catalog_version in {None, scope.catalog_version}:
+        return None
+    try:
+        known = await catalog.snapshot(work, scope, sale.catalog_version)
+        where = await catalog.context(work, scope, sale, known)
+        return price(sale, known, at=op.occurred_at, context=where, payments=sale.payments)
+    except PlayParkError:
+        return None
+
+
+# --- money that is taken already --------------------------------------------------------
+
+
+async def _book_committed(work: Work, scope: Scope, op: Operation[SaleIn]) -> Booking:
+    """As rung where it was rung. The server prices it by that version and flags what differs;
+    what no longer fits the catalogue is priced as well as it can be (R17)."""
+    sale = op.body
+    package_ids = [line.package_id for line in sale.lines]
+    known, flags = await catalog.snapshot_with(work, scope, sale.catalog_version, package_ids)
+    where, customer_id = await _context(work, scope, sale, known)
+    if customer_id != sale.customer_id:
+        flags.append(CUSTOMER_UNKNOWN)
+    priced, refusal = _priced_leniently(op, known, where)
+    if refusal is not None and refusal not in flags:
+        flags.append(refusal)
+    booking = Booking(priced, known, customer_id, flags)
+    if sale.rung is not None:
+        if where.used_up and Rung.of(priced) != sale.rung:
+            # A till cannot know what is used up: that is judged by counting, not by the price.
+            counted_on, _ = _priced_leniently(op, known, replace(where, used_up=frozenset()))
+            if Rung.of(counted_on) == sale.rung:
+                booking.priced = counted_on
+        _book_as_rung(booking, sale.rung)
+    elif sale.expected_total not in {None, priced.grand_total}:
+        flags.append(PRICE_VARIANCE)
+        booking.variance = {"rung": sale.expected_total or 0, "server": priced.grand_total}
     return booking
 
 
-async def _price(work: Work, scope: Scope, op: Operation[SaleIn]) -> Booking:
-    priced = await catalog.price_cart(work, scope, op.body, at=op.occurred_at)
-    return Booking(priced, await catalog.snapshot(work, scope))
+async def _context(
+    work: Work, scope: Scope, sale: SaleIn, known: CatalogSnapshot
+) -> tuple[Context, str | None]:
+    """What the price depends on, and the customer; without one that is not there (any more)."""
+    try:
+        return await catalog.context(work, scope, sale, known), sale.customer_id
+    except PlayParkError:
+        anybody = Cart(lines=sale.lines)
+        return await catalog.context(work, scope, anybody, known), None
 
 
-async def _price_committed(work: Work, scope: Scope, op: Operation[SaleIn]) -> Booking:
-    """What no longer fits the catalogue is priced as well as it can be, and flagged (R17)."""
-    sale = op.body
-    package_ids = [line.package_id for line in sale.lines]
-    snapshot, flags = await catalog.snapshot_with(work, scope, sale.catalog_version, package_ids)
-    if sale.promo_codes or sale.discount_ids or sale.customer_id:
-        flags.append("discount_unknown")
-    cart = Cart(lines=[line.model_copy(update=NO_DISCOUNT) for line in sale.lines])
-    return Booking(price(cart, snapshot, at=op.occurred_at), snapshot, flags)
-
-
-def payment_problem(payments: list[PaymentIn], total: int) -> PlayParkError | None:
-    """Why these payments do not settle `total` satang; None where they do."""
-    paid = sum(payment.amount for payment in payments)
-    if paid < total:
-        message = "The payments do not cover the total: take the rest."
-        return PlayParkError(
-            ErrorCode.INSUFFICIENT_TENDER, message, details={"missing": total - paid}
-        )
-    if paid > total:
-        message = "The payments are more than the total: cash beyond it goes into `tendered`."
-        return PlayParkError(ErrorCode.VALIDATION, message, details={"excess": paid - total})
-    for payment in payments:
-        if payment.tendered is None:
-            continue
-        if payment.method is not PaymentMethod.CASH:
-            message = "Only cash has `tendered`: leave it out of other payments."
-            return PlayParkError(ErrorCode.VALIDATION, message)
-        if payment.tendered < payment.amount:
-            message = "The cash handed over is less than its payment: take the rest."
-            missing = payment.amount - payment.tendered
-            return PlayParkError(
-                ErrorCode.INSUFFICIENT_TENDER, message, details={"missing": missing}
-            )
-    return None
+def _priced_leniently(
+    op: Operation[SaleIn], known: CatalogSnapshot, where: Context
+) -> tuple[PricedCart, str | None]:
+    """The price, without what pricing refuses, and the flag for that. Raises E_NOT_FOUND for an
+    unknown package, E_VALIDATION beyond ten billion baht."""
+    sale, at = op.body, op.occurred_at
+    try:
+        return price(sale, known, at=at, context=where, payments=sale.payments), None
+    except PlayParkError as refusal:
+        if refusal.code is ErrorCode.NOT_FOUND:
+            raise
+        inactive = refusal.code is ErrorCode.INACTIVE_PACKAGE
+        lenient = replace(where, committed=True)
+        priced = price(sale, known, at=at, context=lenient, payments=sale.payments)
+        return priced, INACTIVE_PACKAGE if inactive else NOT_PRICEABLE
 
 
 def _check_shape(sale: SaleIn, rung: Rung) -> None:
@@ -117,20 +177,19 @@ def _check_shape(sale: SaleIn, rung: Rung) -> None:
 
 
 def _book_as_rung(booking: Booking, rung: Rung) -> None:
-    priced = booking.priced
+    server = booking.priced
+    if Rung.of(server) == rung:
+        return
+    booking.flags.append(PRICE_VARIANCE)
+    booking.variance = {"rung": rung.grand_total, "server": server.grand_total}
     lines = [
         _rung_line(line, rung_line.unit_price, rung_line.slices)
-        for line, rung_line in zip(priced.lines, rung.lines, strict=True)
+        for line, rung_line in zip(server.lines, rung.lines, strict=True)
     ]
     header = {name: getattr(rung, name) for name in Totals.model_fields}
-    booking.priced = PricedCart(
-        **header, lines=lines, trace=priced.trace, catalog_version=priced.catalog_version
-    )
-    if not _adds_up(booking.priced):
+    booking.priced = server.model_copy(update={**header, "lines": lines})
+    if not _adds_up(booking.priced) or not _taxed(booking.priced, booking.catalog):
         booking.flags.append(NEEDS_REVIEW)
-    if not _same(priced, rung):
-        booking.flags.append(PRICE_VARIANCE)
-        booking.variance = {"rung": rung.grand_total, "server": priced.grand_total}
 
 
 def _rung_line(line: PricedLine, unit_price: int, rung: Sequence[Slice]) -> PricedLine:
@@ -143,7 +202,8 @@ def _rung_line(line: PricedLine, unit_price: int, rung: Sequence[Slice]) -> Pric
 
 
 def _adds_up(cart: PricedCart) -> bool:
-    """The sums of R4–R6: slices make the header, and each slice makes sense by itself."""
+    """The sums of R5–R7: slices make the header, each slice makes sense by itself, surcharges
+    are those of the payments."""
     lines = cart.lines
     if not all(_makes_sense(part) for line in lines for part in line.slices):
         return False
@@ -153,6 +213,7 @@ def _adds_up(cart: PricedCart) -> bool:
         cart.subtotal == sum(line.gross for line in lines)
         and cart.discount_total == discount
         and cart.tax_total == sum(line.vat for line in lines)
+        and cart.surcharge_total == sum(each.amount for each in cart.surcharges)
         and cart.grand_total == payable + cart.surcharge_total + cart.cash_rounding
     )
 
@@ -163,15 +224,28 @@ def _makes_sense(part: Slice) -> bool:
     return part.payable in {net, net + part.vat} and part.vat <= part.payable
 
 
-def _same(priced: PricedCart, rung: Rung) -> bool:
-    return Rung.of(priced) == rung
+def _taxed(cart: PricedCart, known: CatalogSnapshot) -> bool:
+    """The VAT of R4: once a receipt and rate, or once a line, of what was rung."""
+    tax_ids = {package.package_id: package.tax_id for package in known.packages}
+    taxes = {tax.tax_id: tax for tax in known.taxes}
+    per_line = known.settings.money.vat_mode is VatMode.PER_LINE
+    groups: dict[tuple[Any, ...], list[PricedLine]] = {}
+    for index, line in enumerate(cart.lines):
+        tax = taxes[tax_ids[line.package_id]]
+        if any(part.vat_rate != tax.rate for part in line.slices):
+            return False
+        groups.setdefault((tax.mode, tax.rate, index if per_line else 0), []).append(line)
+    return all(
+        sum(line.vat for line in lines) == _vat(mode, rate, sum(_net(line) for line in lines))
+        for (mode, rate, _), lines in groups.items()
+    )
 
 
-def _price_changed(priced: PricedCart) -> PlayParkError:
-    message = "The price has changed: show the guest the new total, then sell again."
-    details = {
-        "grand_total": priced.grand_total,
-        "catalog_version": priced.catalog_version,
-        "trace": [entry.model_dump(mode="json") for entry in priced.trace],
-    }
-    return PlayParkError(ErrorCode.PRICE_CHANGED, message, details=details)
+def _net(line: PricedLine) -> int:
+    return line.gross - line.line_discount - line.cart_discount
+
+
+def _vat(mode: TaxMode, rate: int, amount: int) -> int:
+    if mode is TaxMode.INCLUSIVE:
+        return vat_inside(amount, rate)
+    return percent_of(amount, rate) if mode is TaxMode.EXCLUSIVE else 0

@@ -59,9 +59,9 @@ def specs(
     by_id = {package.package_id: package for package in catalog.packages}
     parts_of = {line.package_id: components(by_id[line.package_id], by_id) for line in priced.lines}
     shares = [
-        (package, share)
-        for line in priced.lines
-        for unit in line.slices
+        (f"{index}:{position}", package, share)
+        for index, line in enumerate(priced.lines)
+        for position, unit in enumerate(line.slices)
         for package, share in zip(
             parts_of[line.package_id], _shares(unit, parts_of[line.package_id]), strict=True
         )
@@ -73,8 +73,9 @@ def specs(
             package=package,
             slice=share,
             valid_to=business_day_start(day + timedelta(days=package.valid_days), zone),
+            unit=unit,
         )
-        for (package, share), ticket_id, code in zip(shares, ids, codes, strict=True)
+        for (unit, package, share), ticket_id, code in zip(shares, ids, codes, strict=True)
     ]
 
 

@@ -1,13 +1,14 @@
 """Sales, payments, the receipt ledger and the server's own counters as stored (R29)."""
 
 from datetime import date
-from enum import StrEnum
 from typing import Any
 
 from api.platform.documents import UNSTAMPED, Field, Model, ODMConfigDict, StoredTime, ascending
 from playpark.contracts.pricing import PaymentMethod
-from playpark.contracts.sales import SaleStatus
+from playpark.contracts.sales import PaymentStatus, SaleStatus
 from playpark.contracts.settings import CashRounding
+
+__all__ = ["Payment", "PaymentStatus", "Sale", "TrainingSale"]
 
 
 class Sale(Model):
@@ -94,11 +95,6 @@ class Sale(Model):
         return date.fromisoformat(self.business_date)
 
 
-class PaymentStatus(StrEnum):
-    TAKEN = "taken"
-    VOIDED = "voided"
-
-
 class Payment(Model):
     """One tender of a sale; `amount` holds its surcharge and rounding, satang."""
 
@@ -124,11 +120,33 @@ class Payment(Model):
     reference: str | None
     surcharge: int = 0
     """What of `amount` is on top of the goods (R7)."""
-    device_id: str = ""
-    shift_id: str | None = None
-    receipt_no: str = ""
-    business_date: str = ""
+    device_id: str
+    shift_id: str | None
+    receipt_no: str
+    business_date: str
     status: PaymentStatus = PaymentStatus.TAKEN
     refunded: int = 0
     """What was given back by this payment's method (R31)."""
     occurred_at: StoredTime
+
+    @property
+    def day(self) -> date:
+        return date.fromisoformat(self.business_date)
+
+
+class TrainingSale(Model):
+    """Practice: its whole answer, and nothing of it anywhere else (R32)."""
+
+    model_config = ODMConfigDict(
+        collection="training_sales", indexes=lambda: [ascending("tenant_id", "store_id")]
+    )
+
+    id: str = Field(primary_field=True)
+    tenant_id: str
+    store_id: str
+    created_at: StoredTime = UNSTAMPED
+    updated_at: StoredTime = UNSTAMPED
+    op_id: str
+    device_id: str
+    receipt_no: str
+    answer: dict[str, Any]

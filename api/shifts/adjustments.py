@@ -16,7 +16,7 @@ from api.shifts.closing import RECOUNTED, VARIANCE
 from api.shifts.models import Shift
 from api.shifts.repository import ShiftRepository, ZRepository
 from api.shifts.views import is_closed
-from playpark.contracts.approvals import ApprovalAction, EmployeeRef, ReasonKind
+from playpark.contracts.approvals import ApprovalAction, ReasonKind
 from playpark.contracts.shifts import AdjustmentIn, AdjustmentType, ZKind, ZReport
 from playpark.contracts.sync import OpKind
 from playpark.errors import ErrorCode, PlayParkError
@@ -41,7 +41,7 @@ async def _adjust(work: Work, scope: Scope, op: Operation[AdjustmentIn], link_id
         raise PlayParkError(ErrorCode.CONFLICT, message)
     _, known = await store_rules(work, scope)
     reasons.check(op, known, ReasonKind.CASH_VARIANCE)
-    approver = await _approved(work, scope, op, shift)
+    approved_by = await _approved(work, scope, op, shift)
     await _mark(work, scope, body.type, shift)
     words = f": {body.reason_text}" if body.reason_text else ""
     entry = Entry(
@@ -61,15 +61,15 @@ async def _adjust(work: Work, scope: Scope, op: Operation[AdjustmentIn], link_id
     }
     told = {"shift_id": shift.shift_id, **facts}
     await events.emit(work, scope, ("shift.adjusted", told))
-    payload = {**facts, "approved_by": approver.employee_id, "reason_code": body.reason_code}
+    payload = {**facts, "approved_by": approved_by, "reason_code": body.reason_code}
     await audit.append(work, scope, "shift.adjusted", shift.shift_id, payload)
     return chain.report_of(link)
 
 
 async def _approved(
     work: Work, scope: Scope, op: Operation[AdjustmentIn], shift: Shift
-) -> EmployeeRef:
-    """Who approved it; an amount that they named is the new count, or the difference."""
+) -> str | None:
+    """Who approved it (their id); an amount that they named is the new count, or the difference."""
     accepts = op.body.type is AdjustmentType.ACCEPT_VARIANCE
     action = ApprovalAction.CASH_VARIANCE if accepts else ApprovalAction.SHIFT_ADJUSTMENT
     amount = op.body.cash_counted
@@ -78,9 +78,7 @@ async def _approved(
     approver, _ = await approvals.require(
         work, scope, op, action, entities=[shift.shift_id], amount=amount
     )
-    if approver is None:
-        raise not_found()  # unreachable: what is not committed is refused without an approver
-    return approver
+    return approver.employee_id if approver else None
 
 
 async def _mark(work: Work, scope: Scope, what: AdjustmentType, shift: Shift) -> None:

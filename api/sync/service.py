@@ -12,6 +12,7 @@ from api.platform.http import safe_errors
 from api.platform.operations import Kind, Operation, attempt, clamp
 from api.platform.scope import Scope
 from api.platform.services import Platform
+from api.receipts.service import ABANDON
 from api.refunds.reprinting import Reprinting
 from api.refunds.service import REFUND
 from api.refunds.voiding import VOID
@@ -37,10 +38,12 @@ class SyncService:
         selling, redeeming = Selling(self.platform), Redeeming(self.platform)
         found: tuple[Kind[Any, Any], ...] = (
             selling.kind,
+            selling.checkout_kind,
             redeeming.kind,
             *shifts.KINDS,
             customers.POINTS,
             timecards.TIMECARD,
+            ABANDON,
             *(REFUND, VOID, Reprinting(self.platform).kind),
         )
         return {kind.name: kind for kind in found}

@@ -71,6 +71,26 @@ class PaymentView(View):
     reference: str | None = None
 
 
+class PaymentStatus(StrEnum):
+    TAKEN = "taken"
+    VOIDED = "voided"
+
+
+class PaymentSummary(PaymentView):
+    """A payment in a list; `surcharge` is the part of `amount` that stands outside the goods,
+    `refunded` what was given back of it so far, satang."""
+
+    sale_id: str
+    receipt_no: str
+    business_date: BusinessDate
+    occurred_at: UtcDatetime
+    device_id: str
+    shift_id: str | None
+    surcharge: Satang
+    status: PaymentStatus
+    refunded: SatangSum
+
+
 class SaleView(Totals):
     sale_id: str
     receipt_no: str

@@ -190,6 +190,7 @@ def _from_version_1(connection: sqlite3.Connection) -> None:
             "INSERT INTO papers VALUES (?, ?, 'doubtful')",
             [(row["op_id"], name) for name in ("receipt", *tickets)],
         )
+    connection.execute("UPDATE ops SET printing = 'doubtful' WHERE printing = 'printing'")
     connection.execute("UPDATE schema_version SET version = 2")
     connection.execute("COMMIT")
 

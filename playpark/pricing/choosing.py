@@ -56,7 +56,7 @@ class RuleStage:
         for rule in rules:
             if rule.id in out:
                 reason, why = out[rule.id]
-                work.skip(self.kind, f"{rule.name}: {why}", reason, rule.id)
+                work.skip(self.kind.value, f"{rule.name}: {why}", reason, rule.id)
             else:
                 self._try(work, rule, wanted[rule.id], slots)
 
@@ -84,11 +84,11 @@ class RuleStage:
         free, blocker = slots.free(rule, lines)
         if blocker is not None and not free:
             why = f"{rule.name}: not together with {blocker.name}"
-            work.skip(self.kind, why, "not_stackable", rule.id)
+            work.skip(self.kind.value, why, "not_stackable", rule.id)
             return
         effect = self.reckon(rule, free)
         if not effect.off and not self.replaces:
-            work.skip(self.kind, f"{rule.name}: {effect.why}", "no_effect", rule.id)
+            work.skip(self.kind.value, f"{rule.name}: {effect.why}", "no_effect", rule.id)
             return
         self.take(rule, effect)
         slots.close(rule, effect)
@@ -97,7 +97,7 @@ class RuleStage:
             still = {line.index for line in free}
             facts["blocked"] = [line.index for line in lines if line.index not in still]
         why = f"{rule.name}: {effect.why}"
-        work.step(self.kind, why, change=-effect.off, rule_id=rule.id, facts=facts)
+        work.step(self.kind.value, why, change=-effect.off, rule_id=rule.id, facts=facts)
 
 
 def _refusal(work: Working, rule: Rule, lines: list[Line]) -> tuple[str, str] | None:

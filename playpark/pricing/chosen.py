@@ -1,13 +1,19 @@
 """What the cashier or the guest chose: discounts by id, codes, a manual discount (R8, R42)."""
 
-from playpark.contracts.rules import DiscountLevel, DiscountView
+from playpark.contracts.rules import DiscountLevel, DiscountView, RuleKind
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.money import allocate, format_satang, percent_of
 from playpark.pricing.cart_rules import take_from_cart
 from playpark.pricing.line_rules import NOTHING, percent_text
 from playpark.pricing.working import Line, Working
 
+CODE = RuleKind.PROMO_CODE.value
 LINE_DISCOUNT, CART_DISCOUNT, MANUAL_DISCOUNT = "line_discount", "cart_discount", "manual_discount"
+_UNKNOWN = {
+    CODE: "No such promo code is known in this store",
+    CART_DISCOUNT: "No such discount for the whole cart is known in this store",
+    LINE_DISCOUNT: "No such discount for a line is known in this store",
+}
 
 
 def check(work: Working) -> None:
@@ -15,21 +21,33 @@ def check(work: Working) -> None:
 
     Raises E_VALIDATION. For money that is taken already it is left out, and the trace says so.
     """
-    codes = {code.upper(): None for code in work.cart.promo_codes or ()}
-    work.codes = frozenset(codes) & work.catalog.codes
-    if len(work.codes) < len(codes):
-        _unknown(work, "promo code", "promo_code")
-    for discount_id in dict.fromkeys(work.cart.discount_ids or ()):
-        if _of_level(work, discount_id, DiscountLevel.CART) is None:
-            _unknown(work, "discount for the whole cart", CART_DISCOUNT)
+    given = {code.upper() for code in work.cart.promo_codes or ()}
+    work.codes = frozenset(given & work.catalog.codes)
     work.line_discounts = _on_lines(work)
-    for discount_id in work.line_discounts:
-        if _of_level(work, discount_id, DiscountLevel.LINE) is None:
-            _unknown(work, "discount for a line", LINE_DISCOUNT)
+    work.unknown = {
+        CODE: len(given) > len(work.codes),
+        CART_DISCOUNT: any(
+            _of_level(work, each, DiscountLevel.CART) is None
+            for each in work.cart.discount_ids or ()
+        ),
+        LINE_DISCOUNT: any(
+            _of_level(work, each, DiscountLevel.LINE) is None for each in work.line_discounts
+        ),
+    }
+    for stage, unknown in work.unknown.items():
+        if unknown and not work.context.committed:
+            message = f"{_UNKNOWN[stage]}: take it off the cart."
+            raise PlayParkError(ErrorCode.VALIDATION, message, details={"reason": "discount"})
+
+
+def unknown_codes(work: Working) -> None:
+    """Written before the codes that are known."""
+    _skip_unknown(work, CODE)
 
 
 def line_discounts(work: Working) -> None:
     """Each discount that was chosen for lines, in the order in which they stand in the cart."""
+    _skip_unknown(work, LINE_DISCOUNT)
     for discount_id, lines in work.line_discounts.items():
         discount = _of_level(work, discount_id, DiscountLevel.LINE)
         if discount is None:
@@ -43,6 +61,7 @@ def line_discounts(work: Working) -> None:
 
 def cart_discounts(work: Working) -> None:
     """Each discount that was chosen for the cart, in the order of the cart."""
+    _skip_unknown(work, CART_DISCOUNT)
     for discount_id in dict.fromkeys(work.cart.discount_ids or ()):
         discount = _of_level(work, discount_id, DiscountLevel.CART)
         if discount is None:
@@ -122,8 +141,6 @@ def _write(
     work.step(stage, why, change=-off, rule_id=discount.discount_id, facts=facts)
 
 
-def _unknown(work: Working, what: str, stage: str) -> None:
-    message = f"No such {what} is known in this store: take it off the cart."
-    if not work.context.committed:
-        raise PlayParkError(ErrorCode.VALIDATION, message, details={"reason": "discount"})
-    work.skip(stage, f"No such {what} is known in this store", "unknown")
+def _skip_unknown(work: Working, stage: str) -> None:
+    if work.unknown[stage]:
+        work.skip(stage, _UNKNOWN[stage], "unknown")

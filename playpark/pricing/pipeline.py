@@ -27,6 +27,7 @@ PIPELINE = (
     line_rules.line_amount,
     line_rules.line_percent,
     chosen.line_discounts,
+    chosen.unknown_codes,
     cart_rules.promo_code,
     cart_rules.cart_percent,
     cart_rules.cart_amount,

@@ -133,6 +133,8 @@ class Working:
     payments: Sequence[PaymentIn]
     codes: frozenset[str] = frozenset()
     """The promo codes that were given and that this store knows."""
+    unknown: dict[str, bool] = field(default_factory=dict)
+    """Whether something that is not offered was asked for, by stage."""
     line_discounts: dict[str, list[Line]] = field(default_factory=dict)
     """The lines of each discount that was chosen for lines."""
     lines: list[Line] = field(default_factory=list)

@@ -70,7 +70,7 @@ class ReceiptNotes(View):
             if not step.applied or step.stage in _NO_REDUCTION or not change:
                 continue
             name, thai = names.get(step.rule_id or "", _BY_HAND)
-            offs = {int(line): off for line, off in step.facts.get("lines", {}).items()}
+            offs = offs_of(step)
             if step.stage == RuleKind.TIME_OF_DAY:
                 prices += [
                     OtherPrice(line=line, name=name, name_th=thai, list_price=listed[line])
@@ -84,3 +84,8 @@ class ReceiptNotes(View):
                     for line, off in offs.items()
                 ]
         return cls(reductions=reductions, prices=prices, guest=guest, points_balance=points_balance)
+
+
+def offs_of(step: TraceEntry) -> dict[int, int]:
+    """What a step took off each line that it changed, satang; empty where it does not say."""
+    return {line: off for line, off in enumerate(step.facts.get("lines", ())) if off}

@@ -74,11 +74,8 @@ def refund_document(
         Rule(),
         *_given_back(refund, {ticket.ticket_id: ticket for ticket in tickets}),
     ]
-    if refund.surcharge:
-        blocks.append(Columns("ค่าธรรมเนียม Surcharge", format_satang(refund.surcharge)))
-    if refund.cash_rounding:
-        blocks.append(Columns("ปัดเศษ Rounding", format_signed(refund.cash_rounding)))
-    blocks += [Rule(heavy=True), *_total("คืนสุทธิ REFUND", refund.amount, head.paper)]
+    blocks += _beside(refund.surcharge, refund.cash_rounding)
+    blocks += [Rule(heavy=True), *_total("คืน REFUND", refund.amount, head.paper)]
     blocks.append(Rule(heavy=True))
     for part in refund.parts:
         blocks.append(Columns(_METHODS[part.method], format_satang(part.amount)))
@@ -113,7 +110,8 @@ def void_document(
     ]
     for line in sale.lines:
         blocks += _item(line.qty, line.name, line.name_th, line.payable)
-    blocks += [Rule(heavy=True), *_total("คืนสุทธิ VOID", sale.grand_total, head.paper)]
+    blocks += _beside(sale.surcharge_total, sale.cash_rounding)
+    blocks += [Rule(heavy=True), *_total("คืน VOID", sale.grand_total, head.paper)]
     blocks.append(Rule(heavy=True))
     for paid in sale.payments:
         blocks.append(Columns(_METHODS[paid.method], format_satang(paid.amount)))
@@ -162,6 +160,14 @@ def _item(qty: int, name: str, name_th: str, amount: int) -> Iterator[Block]:
     yield Columns(name, format_satang(amount), lead=f"{qty} ×", indent=_QTY_COLUMNS)
     if name_th != name:
         yield Columns(name_th, indent=_QTY_COLUMNS)
+
+
+def _beside(surcharge: int, rounding: int) -> Iterator[Block]:
+    """What stands between the slices and the money (R7)."""
+    if surcharge:
+        yield Columns("ค่าธรรมเนียม Surcharge", format_satang(surcharge))
+    if rounding:
+        yield Columns("ปัดเศษ Rounding", format_signed(rounding))
 
 
 def _total(label: str, amount: int, paper: Paper) -> Iterator[Block]:

@@ -1,17 +1,14 @@
-"""What stands on the papers of a park: receipt, ticket, shift report (R21, R26–R30, R32).
+"""What stands on the papers of a guest: receipt and ticket (R21, R29, R30, R32).
 
 Thai and English side by side, money with two decimals, times in park time. The builders take
 values and return documents; they know no printer.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
 
 from playpark.contracts.catalog import PackageKind
-from playpark.contracts.pricing import PaymentMethod, PricedLine
+from playpark.contracts.pricing import PricedLine
 from playpark.contracts.sales import PaymentView, SaleView
-from playpark.contracts.shifts import SalesTotals, ShiftClosed, ShiftView
 from playpark.contracts.tickets import TicketView
 from playpark.money import format_satang
 from playpark.printing.document import (
@@ -38,14 +35,9 @@ from playpark.printing.letterhead import (
     letterhead,
     marks,
 )
+from playpark.printing.methods import METHODS
 from playpark.printing.receipt_notes import OtherPrice, ReceiptNotes, Reduction
 
-_METHODS: dict[str, str] = {
-    PaymentMethod.CASH: "เงินสด Cash",
-    PaymentMethod.QR: "พร้อมเพย์ QR",
-    PaymentMethod.CARD: "บัตร Card",
-    PaymentMethod.OTHER: "อื่น ๆ Other",
-}
 _QTY_COLUMNS = 4
 
 # --- receipt ----------------------------------------------------------------------------
@@ -213,7 +205,7 @@ def _total(amount: int, paper: Paper) -> Iterator[Block]:
 
 
 def _paid(payment: PaymentView) -> Iterator[Block]:
-    yield Columns(_METHODS[payment.method], format_satang(payment.amount))
+    yield Columns(METHODS[payment.method], format_satang(payment.amount))
     if payment.tendered is not None and payment.tendered != payment.amount:
         yield Columns("รับเงิน Tendered", format_satang(payment.tendered))
     if payment.reference:
@@ -294,118 +286,3 @@ def _package(ticket: TicketView, paper: Paper) -> Iterator[Block]:
         yield Text(name, Align.CENTER, bold=True, size=size, drawn=True)
     words = " · ".join(kind_words(ticket.kind, ticket.quota_or_minutes))
     yield Text(words, Align.CENTER, bold=True, inverse=True)
-
-
-# --- shift report -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ShiftReport:
-    """The figures of an X or Z report (R28), in satang; what is None is not printed.
-
-    Without `z_no` it is an X report: a look at an open shift. `cash_expected` stays None until
-    the drawer has been counted (R27).
-    """
-
-    till: str
-    cashier: str | None
-    opened_at: datetime
-    printed_at: datetime
-    sales: SalesTotals
-    cash_open: int
-    z_no: int | None = None
-    closed_at: datetime | None = None
-    tickets_issued: int | None = None
-    refunds: SalesTotals | None = None
-    reprints: int | None = None
-    cash_expected: int | None = None
-    cash_counted: int | None = None
-    grand_total: int | None = None
-    hash: str | None = None
-    provisional: bool = False
-
-    @classmethod
-    def of_closed(
-        cls, shift: ShiftView, closed: ShiftClosed, *, till: str, printed_at: datetime
-    ) -> "ShiftReport":
-        """The final Z report, as the server computed it."""
-        return cls(
-            till=till,
-            cashier=shift.opened_by_name,
-            opened_at=shift.open_at,
-            printed_at=printed_at,
-            sales=closed.z.sales,
-            cash_open=closed.z.drawer.cash_open,
-            z_no=closed.z.z_no,
-            closed_at=shift.close_at,
-            tickets_issued=closed.z.tickets_issued,
-            cash_expected=closed.cash_expected,
-            cash_counted=closed.cash_counted,
-            grand_total=closed.z.grand_total,
-            hash=closed.z.hash,
-        )
-
-
-def shift_report_document(head: Letterhead, report: ShiftReport) -> Document:
-    """An X report (marked not final) or a Z report (PROVISIONAL where made offline)."""
-    final = report.z_no is not None
-    title = f"Z REPORT {report.z_no:04d}" if report.z_no is not None else "X REPORT"
-    blocks: list[Block] = [*letterhead(head), Rule()]
-    blocks.append(Text("รายงานปิดกะ" if final else "รายงานระหว่างกะ", Align.CENTER, bold=True))
-    blocks.append(Text(title, Align.CENTER, bold=True, size=2, drawn=True))
-    if not final:
-        blocks.append(_banner("NOT FINAL · ยังไม่ใช่ยอดปิด"))
-    if report.provisional:
-        blocks.append(_banner("PROVISIONAL · ชั่วคราว"))
-    blocks += [Rule(), *_shift_facts(head, report), Rule(), *_shift_sales(report)]
-    blocks += [Rule(), *_drawer(report)]
-    if report.grand_total is not None:
-        blocks.append(Rule(heavy=True))
-        blocks.append(Columns("ยอดสะสม Grand total", format_satang(report.grand_total), bold=True))
-    if report.hash:
-        blocks.append(Text(f"# {report.hash}"))
-    if final:
-        blocks += [Feed(2), Columns("พนักงาน Cashier", "." * 24)]
-        blocks += [Feed(2), Columns("ผู้ตรวจ Supervisor", "." * 24)]
-    return Document((*blocks, Feed(), Cut()), head.paper)
-
-
-def _banner(text: str) -> Block:
-    return Text(text, Align.CENTER, bold=True, inverse=True)
-
-
-def _shift_facts(head: Letterhead, report: ShiftReport) -> Iterator[Block]:
-    yield Columns("เครื่อง Till", report.till)
-    if report.cashier:
-        yield Columns("พนักงาน Cashier", report.cashier)
-    yield Columns("เปิดกะ Opened", format_moment(report.opened_at, head.zone))
-    if report.closed_at:
-        yield Columns("ปิดกะ Closed", format_moment(report.closed_at, head.zone))
-    yield Columns("พิมพ์ Printed", format_moment(report.printed_at, head.zone))
-
-
-def _shift_sales(report: ShiftReport) -> Iterator[Block]:
-    yield from _totals("ยอดขาย Sales", report.sales)
-    if report.refunds:
-        yield from _totals("คืนเงิน Refunds", report.refunds)
-    if report.tickets_issued is not None:
-        yield Columns("ตั๋วที่ออก Tickets issued", f"{report.tickets_issued:,}")
-    if report.reprints is not None:
-        yield Columns("พิมพ์ซ้ำ Reprints", f"{report.reprints:,}")
-
-
-def _totals(label: str, totals: SalesTotals) -> Iterator[Block]:
-    yield Columns(f"{label} ({totals.count:,})", format_satang(totals.amount), bold=True)
-    for method, amount in totals.by_method.items():
-        yield Columns(_METHODS.get(method, method), format_satang(amount), indent=_QTY_COLUMNS)
-
-
-def _drawer(report: ShiftReport) -> Iterator[Block]:
-    yield Columns("เงินทอนตั้งต้น Float", format_satang(report.cash_open))
-    if report.cash_expected is not None:
-        yield Columns("เงินสดที่ควรมี Expected", format_satang(report.cash_expected))
-    if report.cash_counted is not None:
-        yield Columns("นับได้ Counted", format_satang(report.cash_counted))
-    if report.cash_expected is not None and report.cash_counted is not None:
-        difference = report.cash_counted - report.cash_expected
-        yield Columns("ขาด/เกิน Over/short", format_signed(difference), bold=True)

@@ -6,20 +6,25 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.message import Message
 from textual.widgets import Static
 
 from playpark.errors import PlayParkError
 from playpark.money import format_satang
 from playpark.tui import Dialog, keys_text, safe
 from playpark.tui.theme import BAD, BRIGHT, GOOD, MUTED, WARN
-from terminal.shift import Closing
+from terminal.drawer import Closing
 from terminal.widgets.count_table import CountTable
 
 
 class CloseShiftDialog(Dialog[None]):
     """Pieces of each note and coin; what was expected appears only after the count is final."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [("enter,ctrl+e", "finish", "Done")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("enter,ctrl+e", "finish", "Done"),
+        ("a", "settle('accept_difference')", "Accept"),
+        ("r", "settle('recount')", "Count again"),
+    ]
     KEYS: ClassVar[Iterable[tuple[str, str]]] = (
         ("Enter", "next"),
         ("↑↓", "move"),
@@ -27,8 +32,16 @@ class CloseShiftDialog(Dialog[None]):
         ("Esc", "go on selling"),
     )
 
+    class Settle(Message):
+        """The difference is to be accepted, or the drawer counted again."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
     def __init__(self, close: Callable[[Mapping[int, int]], Awaitable[None]]) -> None:
         super().__init__("Close the shift: count the drawer")
+        self._over = False
         self._close = close
         self._counted = False
         self._done = False
@@ -65,8 +78,16 @@ class CloseShiftDialog(Dialog[None]):
         result = self.query_one("#result", Static)
         result.display = True
         result.update(_result(closing))
-        self.query_one("#keys", Static).update(keys_text([("Enter", "done")]))
+        self._over = closing.over_tolerance
+        keys = [("Enter", "later" if self._over else "done")]
+        if self._over:
+            keys += [("A", "accept the difference"), ("R", "count again")]
+        self.query_one("#keys", Static).update(keys_text(keys))
         self.set_focus(None)
+
+    def action_settle(self, name: str) -> None:
+        if self._done and self._over:
+            self.post_message(self.Settle(name))
 
     async def _hand_in(self) -> None:
         try:
@@ -92,13 +113,20 @@ def _result(closing: Closing) -> Text:
     mood, word = (GOOD, "exact") if closed.cash_diff == 0 else (BAD, "short")
     if closed.cash_diff > 0:
         mood, word = WARN, "over"
-    return Text.assemble(
-        (f"\n The shift is closed. Z report {closed.z.z_no:04d}\n\n", f"bold {BRIGHT}"),
-        (
-            f" Sales      {closed.z.sales.count:>6}  {format_satang(closed.z.sales.amount):>14}\n",
-            "",
-        ),
-        (f" Expected           {format_satang(closed.cash_expected):>14}\n", ""),
-        (f" Counted            {format_satang(closed.cash_counted):>14}\n", BRIGHT),
-        (f" Difference         {format_satang(closed.cash_diff):>14}  {word}\n", f"bold {mood}"),
-    )
+    rows = [
+        (f"Sales   {closed.z.sales.count:>8}", closed.z.sales.amount, "", ""),
+        (f"Refunds {closed.z.refunds.count:>8}", closed.z.refunds.amount, "", ""),
+        ("Expected", closed.cash_expected, "", ""),
+        ("Counted", closed.cash_counted, BRIGHT, ""),
+        ("Difference", closed.cash_diff, f"bold {mood}", word),
+    ]
+    text = Text(f"\n The shift is closed. Z report {closed.z.number}\n\n", style=f"bold {BRIGHT}")
+    for label, amount, style, after in rows:
+        text.append(
+            f" {label:<18}{format_satang(amount):>14}  {after}\n", style=style or "not bold"
+        )
+    if closing.adjusted:
+        text.append(f"\n {safe(closing.adjusted)}\n", style=f"bold {GOOD}")
+    elif closing.over_tolerance:
+        text.append("\n That is over the tolerance: a supervisor has to see it.\n", f"bold {WARN}")
+    return text

@@ -6,17 +6,22 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import VerticalScroll
 from textual.widgets import Input, Static
 
-from playpark.contracts.pricing import PaymentMethod, PricedCart
+from playpark.contracts.pricing import PaymentMethod, PricedCart, TraceEntry
+from playpark.errors import PlayParkError
 from playpark.money import format_satang
+from playpark.printing.receipt_notes import offs_of
 from playpark.tui import Dialog, Field, safe
 from playpark.tui.theme import BRIGHT, MUTED
+from terminal.tender import Way
 
 _HOW = {
     PaymentMethod.CARD: "Take the payment on the card terminal. Enter when it says APPROVED.",
     PaymentMethod.QR: "Let the guest scan and pay. Enter when the money is there.",
 }
+_ELSE = "Take the payment. Enter when the money is there."
 
 
 class TakePayment(Dialog[str]):
@@ -24,15 +29,19 @@ class TakePayment(Dialog[str]):
 
     KEYS: ClassVar[Iterable[tuple[str, str]]] = (("Enter", "money is taken"), ("Esc", "back"))
 
-    def __init__(self, method: PaymentMethod, total: int) -> None:
-        super().__init__(f"Pay by {'QR' if method is PaymentMethod.QR else method.value}")
-        self._method = method
-        self._total = total
+    def __init__(self, way: Way, due: int) -> None:
+        super().__init__(f"Pay by {'QR' if way.method is PaymentMethod.QR else way.method.value}")
+        self._way = way
+        self._due = due
 
     def fields(self) -> ComposeResult:
-        yield Static(Text(f"{format_satang(self._total)} baht", style=f"bold {BRIGHT}"))
-        yield Static(Text(_HOW[self._method]))
-        yield Static(Text("\nReference, if there is one", style=MUTED))
+        amount = Text(f"{format_satang(self._due)} baht", style=f"bold {BRIGHT}")
+        if self._way.surcharge:
+            amount.append(f"   {self._way.name} {self._way.surcharge} contained", style=MUTED)
+        yield Static(amount)
+        yield Static(Text(_HOW.get(self._way.method, _ELSE)))
+        needed = "Reference" if self._way.needs_reference else "Reference, if there is one"
+        yield Static(Text(f"\n{needed}", style=MUTED))
         yield Field(id="reference", max_length=100)
 
     def on_mount(self) -> None:
@@ -40,25 +49,52 @@ class TakePayment(Dialog[str]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self.dismiss(event.value.strip())
+        try:
+            self._way.payment(self._due, reference=event.value)
+        except PlayParkError as refused:
+            self.refuse(refused.message)
+        else:
+            self.dismiss(event.value.strip())
 
 
 class WhyThisPrice(Dialog[None]):
-    """The trace of a line as sentences (R11)."""
+    """The trace of a line and of the whole sale as sentences (R11)."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [("enter,question_mark", "cancel", "Back")]
-    KEYS: ClassVar[Iterable[tuple[str, str]]] = (("Enter Esc", "back"),)
+    DEFAULT_CSS = "WhyThisPrice #why { max-height: 14; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("enter,question_mark", "cancel", "Back"),
+        ("up", "scroll(-1)", "Up"),
+        ("down", "scroll(1)", "Down"),
+    ]
+    KEYS: ClassVar[Iterable[tuple[str, str]]] = (("Enter Esc", "back"), ("↑↓", "move"))
 
     def __init__(self, priced: PricedCart, line: int) -> None:
         super().__init__(f"Why this price? {priced.lines[line].name}")
-        self._sentences = [
-            safe(step.why) if step.applied else f"Not used: {safe(step.why)}"
-            for step in priced.trace
-            if step.line in {line, None}
-        ]
+        self._sentences = Text("\n").join(
+            _sentence(step) for step in priced.trace if concerns(step, line)
+        )
 
     def fields(self) -> ComposeResult:
-        yield Static(Text("\n".join(f"· {sentence}" for sentence in self._sentences)))
+        with VerticalScroll(id="why", can_focus=False):
+            yield Static(self._sentences)
+
+    def action_scroll(self, step: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=step, animate=False)
+
+
+def concerns(step: TraceEntry, line: int) -> bool:
+    """Whether a step of the trace is about this line, or about the whole sale."""
+    if step.line is not None:
+        return step.line == line
+    lines = offs_of(step)
+    return not lines or line in lines
+
+
+def _sentence(step: TraceEntry) -> Text:
+    why = safe(step.why)
+    if not step.applied:
+        return Text(f"· Not used: {why}", style=MUTED)
+    return Text(f"· {why}", style=BRIGHT if step.rule_id else "")
 
 
 class PapersInDoubt(Dialog[bool]):
@@ -80,7 +116,7 @@ class PapersInDoubt(Dialog[bool]):
 
     def fields(self) -> ComposeResult:
         shown = ", ".join(safe(receipt) for receipt in self._receipts)
-        text = f"Receipt and tickets of {shown} may be on paper already. Are they there?"
+        text = f"A paper of {shown} may be out already. Is it there?"
         yield Static(Text(text))
 
     def action_answer(self, again: bool) -> None:

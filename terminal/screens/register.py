@@ -3,6 +3,7 @@
 The screen reads the till and draws it; what a key does is decided here, done by the till.
 """
 
+import re
 from collections.abc import Coroutine
 from typing import Any
 
@@ -16,22 +17,29 @@ from textual.widgets import Input, Static
 from playpark.clock import park_zone
 from playpark.contracts.catalog import PackageView
 from playpark.contracts.pricing import PaymentMethod
+from playpark.contracts.timecards import TimecardEvent
 from playpark.device import StoredOp
 from playpark.errors import PlayParkError
 from playpark.money import format_satang
 from playpark.tui import Confirm, StatusBar, keys_text, safe
 from playpark.tui.theme import MUTED
-from terminal.actions import ACTIONS, BY_KEY, PACKAGE_KEYS, Action, available
+from terminal.actions import PACKAGE_KEYS, Action, action_of, available, named
+from terminal.counter import OFFLINE, TillState
 from terminal.entry import Amount, Nothing, Scanned, Search, find, quantity, read
-from terminal.screens.dialogs import TakePayment, WhyThisPrice
-from terminal.till import Till, TillState
+from terminal.screens.dialogs import WhyThisPrice
+from terminal.till import Till
 from terminal.widgets.basket_view import BasketView
 from terminal.widgets.entry_line import CLEARING, ENTER, EntryLine
 from terminal.widgets.last_sales import LastSales, standing
 from terminal.widgets.tickets_panel import TicketsPanel
 from terminal.widgets.totals import Figure, Totals
 
-SCANNED = "That is a ticket or a barcode: ticket lookup is on the gate."
+RING_FIRST = "That is a ticket or a barcode, and no amount: finish this sale first."
+BARCODE = "That is a barcode: the till sells by keys and names, and finds tickets by their QR code."
+RECEIPT = re.compile(r"[0-9A-Z]{2,6}-[STW][0-9]{6,9}")
+EVERYTHING = ("^P", "all")
+_BESIDE = {"print", "close_shift", "log_out", "quit", *TimecardEvent}
+"""Actions of the app that leave the register free."""
 PACKAGE_OF_KEY = {f"f{number}": number - 1 for number in range(1, PACKAGE_KEYS + 1)}
 
 
@@ -55,16 +63,21 @@ class RegisterScreen(Screen[None]):
             self.op = op
 
     class Wanted(Message):
-        """Something that the app does: log out, quit, print, refresh."""
+        """Something that the app does, with what stood on the entry line and the marked line."""
 
-        def __init__(self, name: str) -> None:
+        def __init__(self, name: str, text: str = "", line: int = 0, satang: int = 0) -> None:
             super().__init__()
             self.name = name
+            self.text = text
+            self.line = line
+            self.satang = satang
 
     def __init__(self, till: Till) -> None:
         super().__init__()
         self._till = till
         self._listing = False
+        self.held = False
+        """True from the key that begins a flow to its end: no other key is taken meanwhile."""
 
     def compose(self) -> ComposeResult:
         identity = self._till.store.identity
@@ -92,11 +105,15 @@ class RegisterScreen(Screen[None]):
         """Draw the till as it is now."""
         till, basket = self._till, self.query_one(BasketView)
         basket.priced = till.priced
+        basket.heading, basket.rounded = _heading(till), self._rounding()
         lines = len(till.basket.lines)
         basket.marked = min(basket.marked, max(lines - 1, 0))
         self.query_one(TicketsPanel).packages = till.packages
         self.query_one(LastSales).sales = till.last_sales
-        self.query_one("#last", Static).update(self._last_sale())
+        last = self.query_one("#last", Static)
+        last.set_class(till.training, "training")
+        last.set_class(bool(till.giving_back.unseen), "late")
+        last.update(self._last_sale())
         notice = self.query_one("#notice", Static)
         notice.set_class(till.notice.refused, "refused")
         notice.update(Text(safe(till.notice.text), no_wrap=True, overflow="ellipsis"))
@@ -105,6 +122,10 @@ class RegisterScreen(Screen[None]):
         self.query_one(StatusBar).renew()
 
     def _last_sale(self) -> Text:
+        if late := self._till.giving_back.unseen:
+            return Text(f" {safe(late[0].sentence)}  ^Y: done.", no_wrap=True)
+        if self._till.training:
+            return Text(" ฝึกอบรม TRAINING · nothing is real, tickets admit nobody", no_wrap=True)
         sales = self._till.last_sales
         if not sales:
             return Text(" No sale on this till yet.", style=MUTED)
@@ -116,32 +137,43 @@ class RegisterScreen(Screen[None]):
         return row
 
     def _show_keys(self) -> None:
-        """The keys that work now: in a list Enter adds, else it takes cash."""
+        """The keys that work now, as many as fit: in a list Enter adds, else it takes cash."""
         words = [(each.label, each.words) for each in available(self._till) if each.words]
         if self.query_one(TicketsPanel).found is not None:
             words = [("⏎", "add"), ("↑↓", "choose"), ("Esc", "back")]
         elif self._till.basket:
-            words.insert(1, ("1000⏎", "tendered"))
-        self.query_one("#keys", Static).update(keys_text([*words, ("^P", "all")]))
+            at = next(index for index, (key, _) in enumerate(words) if key == "⏎")
+            words.insert(at + 1, ("1000⏎", "tendered"))
+        while words and keys_text([*words, EVERYTHING]).cell_len > self.size.width - 2:
+            words.pop()
+        self.query_one("#keys", Static).update(keys_text([*words, EVERYTHING]))
+
+    def _rounding(self) -> int:
+        """What exact cash rounds, satang (R7)."""
+        till = self._till
+        if till.priced is None or till.state is not TillState.SELLING:
+            return 0
+        return till.selling.due(PaymentMethod.CASH) - till.priced.grand_total
 
     def _show_totals(self) -> None:
         till, totals = self._till, self.query_one(Totals)
         if (sold := till.sold) is not None:
-            is_cash = sold.method is PaymentMethod.CASH
             totals.show(
-                Figure(f"PAID {sold.method.value.upper()}", sold.total, "good"),
+                Figure(f"PAID {sold.method.upper()}", sold.total, "good"),
                 Figure("TENDER", sold.tendered),
-                Figure("CHANGE", sold.change if is_cash else None, "good"),
+                Figure("CHANGE", sold.change if sold.tendered is not None else None, "good"),
             )
             return
         total = till.priced.grand_total if till.priced else 0
+        rounding = self._rounding()
         entry = read(self.query_one(EntryLine).value)
         if not isinstance(entry, Amount) or not till.basket:
-            totals.show(Figure("TOTAL", total), Figure("TENDER"), Figure("CHANGE"))
+            cash = Figure("CASH", total + rounding) if rounding else Figure("TENDER")
+            totals.show(Figure("TOTAL", total), cash, Figure("CHANGE"))
             return
-        change = Figure("CHANGE", entry.satang - total)
-        if entry.satang < total:
-            change = Figure("MISSING", total - entry.satang, "bad")
+        change = Figure("CHANGE", entry.satang - total - rounding)
+        if entry.satang < total + rounding:
+            change = Figure("MISSING", total + rounding - entry.satang, "bad")
         totals.show(Figure("TOTAL", total), Figure("TENDER", entry.satang), change)
 
     # --- typing -------------------------------------------------------------------------
@@ -149,7 +181,7 @@ class RegisterScreen(Screen[None]):
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
         if event.value:
-            self._till.begin_sale()
+            self._till.selling.begin()
             self._show_list(self._found(event.value))
         elif not self._listing:
             self._show_list(None)
@@ -158,7 +190,7 @@ class RegisterScreen(Screen[None]):
     async def on_entry_line_pressed(self, event: EntryLine.Pressed) -> None:
         """One key after the other: a sale is recorded before the next key is looked at, and a
         key that was pressed before a dialog came up does nothing."""
-        if not self.is_active or self._till.state is not TillState.SELLING:
+        if self.held or not self.is_active or self._till.state is not TillState.SELLING:
             return
         match event.key:
             case key if key in ENTER:
@@ -167,21 +199,26 @@ class RegisterScreen(Screen[None]):
                 self._move(-1 if event.key == "up" else 1)
             case key if key in PACKAGE_OF_KEY:
                 self._package(PACKAGE_OF_KEY[key], event.text)
-            case key if key in BY_KEY:
-                await self._act(BY_KEY[key])
+            case key if action := action_of(key, self._till):
+                await self._act(action, event.text)
         if event.key in CLEARING and event.key != "f8":
             self._listing = False
             self._show_list(None)
 
     async def on_register_screen_chosen(self, event: Chosen) -> None:
-        await self._act(next(action for action in ACTIONS if action.name == event.name))
+        if not self.held:
+            await self._act(named(event.name))
 
     async def _enter(self, event: EntryLine.Pressed) -> None:
         # The line is empty again by now, and with it the list: find once more.
         found, marked = self._found(event.text), self.query_one(TicketsPanel).marked
         match read(event.text, seconds=event.seconds):
             case Scanned():
-                self._say(SCANNED)
+                self._scanned(event.text)
+            case Search(text) if RECEIPT.fullmatch(text.upper()):
+                self._scanned(text)
+            case Search(text) if not found and self._till.selling.is_promo(text):
+                self._want("promo", text)
             case Search() | Nothing() if found:
                 self._add(found[min(marked, len(found) - 1)], 1)
             case Search():
@@ -189,7 +226,16 @@ class RegisterScreen(Screen[None]):
             case Amount(satang):
                 await self._tender(satang)
             case _ if self._till.basket:
-                await self._sell(self._till.pay_exact_cash())
+                await self._cash()
+
+    def _scanned(self, text: str) -> None:
+        """A ticket or a receipt number finds its sale, but never while something is rung."""
+        if self._till.basket:
+            self._say(RING_FIRST)
+        elif read(text) == Scanned() and text.strip().isdecimal():
+            self._say(BARCODE)
+        elif self._online("find"):
+            self._want("find", text)
 
     def _move(self, step: int) -> None:
         panel, basket = self.query_one(TicketsPanel), self.query_one(BasketView)
@@ -214,34 +260,57 @@ class RegisterScreen(Screen[None]):
         except PlayParkError as refused:
             self._say(refused.message)
             return
-        rung = [each for each, _ in self._till.basket.lines]
+        rung = [line.package_id for line in self._till.basket.lines]
         self.query_one(BasketView).marked = rung.index(package.package_id)
 
-    async def _act(self, action: Action) -> None:
+    async def _act(self, action: Action, text: str = "") -> None:
         """Do an action if it works now."""
-        if not action.when(self._till):
+        if not action.when(self._till) or not self._online(action.name):
             return
         till, basket = self._till, self.query_one(BasketView)
         match action.name:
             case "exact":
-                await self._sell(till.pay_exact_cash())
+                await self._cash()
             case "void":
                 till.void_line(basket.marked)
             case "undo":
                 till.undo()
-            case "card":
-                self._take(PaymentMethod.CARD)
-            case "qr":
-                self._take(PaymentMethod.QR)
+            case "seen":
+                till.giving_back.seen()
+            case "train":
+                till.train()
             case "why" if till.priced:
                 self.app.push_screen(WhyThisPrice(till.priced, basket.marked))
             case "more":
                 self._listing = True
                 self._show_list(till.packages)
-            case _:
-                self.post_message(self.Wanted(action.name))
+            case name if name in _BESIDE:
+                self.post_message(self.Wanted(name))
+            case name:
+                self._want(name, text)
+
+    def _online(self, name: str) -> bool:
+        """Whether an action can be done now; offline its key says what it needs (R39)."""
+        action = named(name)
+        if action.needs_server and not self._till.engine.online:
+            self._say(f"{action.title}: {OFFLINE}")
+            return False
+        return True
+
+    def _want(self, name: str, text: str = "", satang: int = 0) -> None:
+        """Begin a flow: from this key on the register waits for it."""
+        self.held = True
+        line = self.query_one(BasketView).marked
+        self.post_message(self.Wanted(name, text.strip(), line, satang))
 
     # --- money --------------------------------------------------------------------------
+
+    async def _cash(self) -> None:
+        """Exact cash: at once, unless a supervisor has to see the discount first."""
+        if self._till.selling.question() is not None:
+            self._want("exact")
+        else:
+            await self._sell(self._till.pay_exact_cash())
 
     async def _tender(self, satang: int) -> None:
         till = self._till
@@ -253,22 +322,17 @@ class RegisterScreen(Screen[None]):
 
             async def answered(sure: bool | None) -> None:
                 if sure:
-                    await self._sell(till.pay_cash(satang, confirmed=True))
+                    await self._take_cash(satang)
 
             self.app.push_screen(Confirm("Is that the amount?", reason), answered)
         else:
-            await self._sell(till.pay_cash(satang))
+            await self._take_cash(satang)
 
-    def _take(self, method: PaymentMethod) -> None:
-        if (priced := self._till.priced) is None:
-            return
-
-        async def answered(reference: str | None) -> None:
-            # What the guest paid is what was shown: nothing else is booked for it.
-            if reference is not None and self._till.priced is priced:
-                await self._sell(self._till.pay(method, reference=reference))
-
-        self.app.push_screen(TakePayment(method, priced.grand_total), answered)
+    async def _take_cash(self, satang: int) -> None:
+        if self._till.selling.question() is not None:
+            self._want("tender", satang=satang)
+        else:
+            await self._sell(self._till.pay_cash(satang, confirmed=True))
 
     async def _sell(self, payment: Coroutine[Any, Any, StoredOp]) -> None:
         try:
@@ -296,3 +360,14 @@ class RegisterScreen(Screen[None]):
 
     def _say(self, sentence: str) -> None:
         self._till.tell(sentence, refused=True)
+
+
+def _heading(till: Till) -> str:
+    """Whose basket it is, where it comes from, which codes were entered."""
+    rung = till.basket.rung
+    parts = ["Basket"]
+    if rung.guest:
+        parts.append(f"{rung.guest.name} ({rung.guest.group}, {rung.guest.points:,} points)")
+    if rung.parked:
+        parts.append(f"parked as {rung.parked.name}")
+    return " · ".join([*parts, *rung.promo_codes])

@@ -119,7 +119,9 @@ class TenderBoard(Widget, can_focus=True):
         elif self._typed:
             self._typed = self._typed[:-1]
         elif (back := self._split.take_back()) is not None:
-            method = "the guest" if back.method is PaymentMethod.CASH else f"the {back.method.value}"
+            method = (
+                "the guest" if back.method is PaymentMethod.CASH else f"the {back.method.value}"
+            )
             given = back.tendered or back.amount
             self.post_message(self.Refused(f"Give {format_satang(given)} back to {method}."))
 
@@ -193,9 +195,7 @@ class SplitDialog(Dialog[list[PaymentIn]]):
 
 
 def _row(label: str, amount: int, style: str) -> Text:
-    return Text.assemble(
-        (fit(label, LABEL), MUTED), (f"{format_satang(amount):>{FIGURE}}", style)
-    )
+    return Text.assemble((fit(label, LABEL), MUTED), (f"{format_satang(amount):>{FIGURE}}", style))
 
 
 def _reference(payment: PaymentIn) -> str:

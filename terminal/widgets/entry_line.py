@@ -7,9 +7,15 @@ from textual.widgets import Input
 ENTER = {"enter", "ctrl+j"}
 """Some scanners end with a line feed."""
 HINT = "a number and a ticket key · an amount and ⏎ · a name"
-CLEARING = {*ENTER, "escape", *(f"f{number}" for number in range(1, 12)), "ctrl+k"}
+CLEARING = {
+    *ENTER,
+    "escape",
+    *(f"f{number}" for number in range(1, 13)),
+    *(f"ctrl+{letter}" for letter in "kdfosu"),
+    "insert",
+}
 """Keys that take what is typed with them."""
-PASSED_ON = CLEARING | {"up", "down", "ctrl+e", "ctrl+l", "ctrl+r"}
+PASSED_ON = CLEARING | {"up", "down", *(f"ctrl+{letter}" for letter in "elrgxy")}
 PASSED_ON_EMPTY = {"question_mark", "backspace"}
 
 

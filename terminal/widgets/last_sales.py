@@ -44,7 +44,7 @@ class LastSales(Widget):
             row.append(f" {sold.occurred_at.astimezone(self._zone):%H:%M} ", style=MUTED)
             row.append(f"{sold.receipt_no:<12}")
             row.append(f"{format_satang(sold.total):>10} ", style=BRIGHT)
-            row.append(f"{sold.method.value}\n", style=MUTED)
+            row.append(f"{sold.method}\n", style=MUTED)
             word, colour = standing(sold)
             change = f"change {format_satang(sold.change)} · " if sold.change else ""
             row.append(f"       {change}{word}", style=colour)

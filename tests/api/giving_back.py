@@ -61,7 +61,7 @@ def refund_of(sale_id: str, **what: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def database(mongo_uri: str, name: str) -> Iterator[Any]:
+def behind(mongo_uri: str, name: str) -> Iterator[Any]:
     """The server's own database, to look behind the API."""
     with MongoClient(mongo_uri, tz_aware=True) as client:
         yield client[name]

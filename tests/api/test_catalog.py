@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx
 import pytest
-from pymongo import MongoClient
 
 from api.app import prepare
 from api.demo_park import demo_id, load_demo_park
@@ -14,10 +13,9 @@ from api.platform.mongo import Mongo
 from api.platform.settings import Settings
 from playpark.canonical import canonical_json
 from playpark.ids import new_ulid
-from tests.conftest import running_api
+from tests.api.own_park import OWNER, OwnPark, own_park, refused
 from tests.outside import CASHIER, Outsider
 
-OWNER = {"email": "owner@demo.playpark", "pin": "8888"}
 RIDE = {"name": "Log flume", "name_th": "ล่องแก่ง", "kind": "single", "price": 12_000}
 ZONE = {"name": "Maze", "name_th": "เขาวงกต", "credit_price": 2_500}
 TAX = {"name": "VAT", "rate": 700, "mode": "exclusive"}
@@ -33,62 +31,36 @@ RULE = {
 
 
 @pytest.fixture(scope="module")
-def name(database: str) -> str:
-    """The database of this file's park: other files' prices stay as they are."""
-    return f"{database}_catalog"
+def park(mongo_uri: str, database: str) -> Iterator[OwnPark]:
+    with own_park(mongo_uri, f"{database}_catalog") as park:
+        yield park
 
 
 @pytest.fixture(scope="module")
-def url(mongo_uri: str, name: str) -> Iterator[str]:
-    with running_api(mongo_uri, name) as address:
-        yield address
+async def owner(park: OwnPark) -> AsyncIterator[Outsider]:
+    async with park.connect("ADMIN", **OWNER) as owner:
+        yield owner
 
 
 @pytest.fixture(scope="module")
-def mongo(mongo_uri: str, name: str) -> Iterator[Any]:
-    with MongoClient(mongo_uri, tz_aware=True) as client:
-        yield client[name]
-
-
-async def connect(url: str, kind: str, site_key: str = "DEMO-MAIN-GATE", **who: str) -> Outsider:
-    client = httpx.AsyncClient(base_url=url, timeout=30)
-    outsider = await Outsider(client).pair(kind, site_key)
-    return await outsider.staff(**who) if who else outsider
+async def pos(park: OwnPark) -> AsyncIterator[Outsider]:
+    async with park.connect("POS", **CASHIER) as pos:
+        yield pos
 
 
 @pytest.fixture(scope="module")
-async def owner(url: str) -> AsyncIterator[Outsider]:
-    outsider = await connect(url, "ADMIN", **OWNER)
-    yield outsider
-    await outsider.http.aclose()
-
-
-@pytest.fixture(scope="module")
-async def pos(url: str) -> AsyncIterator[Outsider]:
-    outsider = await connect(url, "POS", **CASHIER)
-    yield outsider
-    await outsider.http.aclose()
-
-
-@pytest.fixture(scope="module")
-async def stranger(url: str) -> AsyncIterator[Outsider]:
+async def stranger(park: OwnPark) -> AsyncIterator[Outsider]:
     """A device of another tenant."""
-    outsider = await connect(url, "POS", "DEMO-OTHER-PARK")
-    yield outsider
-    await outsider.http.aclose()
+    async with park.connect("POS", "DEMO-OTHER-PARK") as stranger:
+        yield stranger
 
 
 async def version(client: Outsider) -> int:
     return int((await client.data("GET", "/v1/catalog/snapshot"))["catalog_version"])
 
 
-async def refused(client: Outsider, method: str, path: str, body: Any) -> tuple[int, Any]:
-    response = await client.call(method, path, body)
-    return response.status_code, response.json()["error"]
-
-
-def last_audit(mongo: Any) -> dict[str, Any]:
-    row: dict[str, Any] = mongo["audits"].find_one(sort=[("ts", -1), ("seq", -1)])
+def last_audit(park: OwnPark) -> dict[str, Any]:
+    row: dict[str, Any] = park.mongo["audits"].find_one(sort=[("ts", -1), ("seq", -1)])
     return row
 
 
@@ -111,12 +83,12 @@ async def test_R12_a_change_is_the_next_version_and_every_device_sees_it_on_its_
 
 
 async def test_R12_old_versions_stay_and_carry_the_hash_of_their_content(
-    owner: Outsider, mongo: Any
+    owner: Outsider, park: OwnPark
 ) -> None:
     await owner.data("POST", "/v1/catalog/zones", ZONE)
     present = await owner.data("GET", "/v1/catalog/snapshot")
     stored = list(
-        mongo["catalog_snapshots"].find({"store_id": present["store_id"]}).sort("version", 1)
+        park.mongo["catalog_snapshots"].find({"store_id": present["store_id"]}).sort("version", 1)
     )
     assert [each["version"] for each in stored] == list(range(1, present["catalog_version"] + 1))
     for each in stored:
@@ -151,30 +123,30 @@ async def test_R12_an_unchanged_catalogue_is_answered_by_304(
 
 
 async def test_a_patch_that_changes_nothing_makes_no_version_and_no_audit_row(
-    owner: Outsider, mongo: Any
+    owner: Outsider, park: OwnPark
 ) -> None:
     ride = await owner.data("POST", "/v1/catalog/packages", RIDE)
-    before, rows = await version(owner), mongo["audits"].count_documents({})
+    before, rows = await version(owner), park.mongo["audits"].count_documents({})
     path = f"/v1/catalog/packages/{ride['package_id']}"
     for patch in ({}, {"price": ride["price"], "name": ride["name"]}):
         assert await owner.data("PATCH", path, patch) == ride
     assert await version(owner) == before
-    assert mongo["audits"].count_documents({}) == rows
+    assert park.mongo["audits"].count_documents({}) == rows
 
 
-async def test_a_refused_change_leaves_no_version_behind(owner: Outsider, mongo: Any) -> None:
+async def test_a_refused_change_leaves_no_version_behind(owner: Outsider, park: OwnPark) -> None:
     before = await version(owner)
     body = RIDE | {"zones": [new_ulid()]}
     assert (await refused(owner, "POST", "/v1/catalog/packages", body))[0] == 422
     assert await version(owner) == before
-    assert not mongo["packages"].find_one({"zones": body["zones"]})
+    assert not park.mongo["packages"].find_one({"zones": body["zones"]})
 
 
 async def test_every_change_is_audited_with_who_and_old_and_new_values(
-    owner: Outsider, mongo: Any
+    owner: Outsider, park: OwnPark
 ) -> None:
     ride = await owner.data("POST", "/v1/catalog/packages", RIDE)
-    created = last_audit(mongo)
+    created = last_audit(park)
     me = await owner.data("GET", "/v1/employees/me")
     assert (created["event_type"], created["entity_id"]) == ("package.created", ride["package_id"])
     assert created["actor_id"] == me["employee_id"]
@@ -182,7 +154,7 @@ async def test_every_change_is_audited_with_who_and_old_and_new_values(
     path = f"/v1/catalog/packages/{ride['package_id']}"
     window = {"from_time": "09:00", "to_time": "21:00"}
     await owner.data("PATCH", path, {"price": 11_000, "window": window})
-    changed = last_audit(mongo)
+    changed = last_audit(park)
     assert changed["event_type"] == "package.changed"
     told = {each["field"]: (each["old"], each["new"]) for each in changed["payload"]["changes"]}
     assert told.keys() == {"price", "window"}
@@ -272,203 +244,6 @@ async def test_a_store_is_named_only_by_its_own_token(owner: Outsider, stranger:
         assert (await owner.call("GET", path, store_id=own)).status_code == 200
         for store_id in (foreign, new_ulid()):
             assert (await owner.call("GET", path, store_id=store_id)).status_code == 404
-
-
-# --- references -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "field"),
-    [
-        ("packages", RIDE | {"tax_id": "{}"}, "tax_id"),
-        ("packages", RIDE | {"zones": ["{}"]}, "zones"),
-        ("packages", RIDE | {"allowed_devices": ["{}"]}, "allowed_devices"),
-        (
-            "packages",
-            RIDE | {"kind": "bundle", "components": [{"package_id": "{}", "qty": 1}]},
-            "components",
-        ),
-        ("price_lists", {"name": "x", "prices": {"{}": 1}}, "prices"),
-        ("price_lists", {"name": "x", "scope": "tenant", "prices": {"{}": 1}}, "prices"),
-        ("discounts", DISCOUNT | {"package_ids": ["{}"]}, "package_ids"),
-        ("rules", RULE | {"targets": {"package_ids": ["{}"]}}, "targets.package_ids"),
-        (
-            "rules",
-            RULE
-            | {
-                "kind": "bundle",
-                "params": {"price": 1, "components": [{"package_id": "{}", "qty": 1}]},
-            },
-            "params.components",
-        ),
-    ],
-)
-async def test_what_is_not_there_cannot_be_named_and_neither_can_another_tenants(
-    owner: Outsider, stranger: Outsider, path: str, body: Any, field: str
-) -> None:
-    theirs = await stranger.data("GET", "/v1/catalog/snapshot")
-    foreign = {
-        "tax_id": theirs["taxes"][0]["tax_id"],
-        "zones": theirs["zones"][0]["zone_id"],
-        "allowed_devices": stranger.device["device_id"],
-    }.get(field, theirs["packages"][0]["package_id"])
-    address = f"/v1/{'pricing' if path == 'rules' else 'catalog'}/{path}"
-    answers = [
-        await refused(owner, "POST", address, filled(body, reference))
-        for reference in (new_ulid(), foreign)
-    ]
-    assert answers[0] == answers[1]
-    status, error = answers[0]
-    assert (status, error["code"], error["details"]) == (422, "E_VALIDATION", {"field": field})
-    assert error["message"].endswith(".")
-
-
-def filled(value: Any, reference: str) -> Any:
-    """`value` with the reference wherever it says `{}`."""
-    if isinstance(value, dict):
-        return {filled(k, reference): filled(v, reference) for k, v in value.items()}
-    if isinstance(value, list):
-        return [filled(each, reference) for each in value]
-    return reference if value == "{}" else value
-
-
-async def test_R18_a_bundle_holds_tickets_that_are_on_sale(owner: Outsider) -> None:
-    path = "/v1/catalog/packages"
-    ride = await owner.data("POST", path, RIDE)
-    parts = [{"package_id": ride["package_id"], "qty": 2}]
-    bundle_body = RIDE | {"kind": "bundle", "name": "Two rides", "components": parts}
-    bundle = await owner.data("POST", path, bundle_body)
-    nested = bundle_body | {"components": [{"package_id": bundle["package_id"], "qty": 1}]}
-    for body in (nested, bundle_body | {"components": []}, RIDE | {"components": parts}):
-        status, error = await refused(owner, "POST", path, body)
-        assert (status, error["details"]["field"]) == (422, "components")
-    off = await refused(owner, "PATCH", f"{path}/{ride['package_id']}", {"active": False})
-    assert off[0] == 422
-    assert "Two rides" in off[1]["message"]
-    await owner.data("PATCH", f"{path}/{bundle['package_id']}", {"active": False})
-    await owner.data("PATCH", f"{path}/{ride['package_id']}", {"active": False})
-
-
-async def test_a_zone_that_tickets_on_sale_admit_to_stays_in_use(owner: Outsider) -> None:
-    zone = await owner.data("POST", "/v1/catalog/zones", ZONE)
-    await owner.data("POST", "/v1/catalog/packages", RIDE | {"zones": [zone["zone_id"]]})
-    path = f"/v1/catalog/zones/{zone['zone_id']}"
-    status, error = await refused(owner, "PATCH", path, {"active": False})
-    assert (status, error["code"]) == (422, "E_VALIDATION")
-    snapshot = await owner.data("GET", "/v1/catalog/snapshot")
-    assert zone["zone_id"] in {each["zone_id"] for each in snapshot["zones"]}
-
-
-# --- who may ----------------------------------------------------------------------------
-
-WRITES = [
-    ("/v1/catalog/packages", RIDE, {"price": 1}),
-    ("/v1/catalog/zones", ZONE, {"credit_price": 1}),
-    ("/v1/catalog/taxes", TAX, {"rate": 1}),
-    ("/v1/catalog/price_lists", {"name": "x", "prices": {new_ulid(): 1}}, {"priority": 1}),
-    ("/v1/catalog/discounts", DISCOUNT, {"active": False}),
-    ("/v1/catalog/payment_types", CARD, {"active": False}),
-    ("/v1/pricing/rules", RULE, {"active": True}),
-]
-
-
-@pytest.mark.parametrize(("path", "body", "patch"), WRITES)
-async def test_R40_only_who_may_write_the_catalogue_writes_it(
-    pos: Outsider, path: str, body: Any, patch: Any
-) -> None:
-    before = await version(pos)
-    for method, address, sent in (
-        ("POST", path, body),
-        ("PATCH", f"{path}/{new_ulid()}", patch),
-    ):
-        status, error = await refused(pos, method, address, sent)
-        assert (status, error["code"]) == (403, "E_PERMISSION")
-        assert error["details"] == {"reason": "permission", "permission": "catalog_write"}
-    assert await version(pos) == before
-
-
-@pytest.mark.parametrize(("path", "body", "patch"), WRITES)
-async def test_R44_another_tenants_entry_answers_like_an_unknown_one(
-    owner: Outsider, stranger: Outsider, mongo: Any, path: str, body: Any, patch: Any
-) -> None:
-    """The other tenant's entries are put into the database: it has nobody who may write."""
-    collection = "pricing_rules" if path.endswith("rules") else path.rsplit("/", 1)[1]
-    theirs = await stranger.data("GET", "/v1/catalog/snapshot")
-    own = await owner.data("GET", "/v1/catalog/snapshot")
-    if "prices" in body:
-        body = body | {"prices": {own["packages"][0]["package_id"]: 1}, "active": False}
-    made = await owner.data("POST", path, body)
-    entry = mongo[collection].find_one({"_id": next(iter(made.values()))})
-    tenant_id = mongo["stores"].find_one({"_id": theirs["store_id"]})["tenant_id"]
-    for place in ({"store_id": theirs["store_id"]}, {"store_id": None}):
-        copy = entry | {"_id": new_ulid(), "tenant_id": tenant_id} | place
-        mongo[collection].insert_one(copy)
-        answers = [
-            await refused(owner, "PATCH", f"{path}/{entry_id}", patch)
-            for entry_id in (copy["_id"], new_ulid())
-        ]
-        assert answers[0] == answers[1]
-        assert (answers[0][0], answers[0][1]["code"]) == (404, "E_NOT_FOUND")
-        listed = await owner.data("GET", path, limit=200)
-        assert copy["_id"] not in str(listed)
-        mongo[collection].delete_one({"_id": copy["_id"]})
-
-
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("packages", RIDE | {"tenant_id": "x"}),
-        ("packages", RIDE | {"package_id": "x"}),
-        ("packages", RIDE | {"price": 10**12 + 1}),
-        ("packages", RIDE | {"price": -1}),
-        ("packages", RIDE | {"price": "12000"}),
-        ("packages", RIDE | {"price": True}),
-        ("packages", RIDE | {"kind": "multi", "quota_or_minutes": 0}),
-        ("packages", RIDE | {"quota_or_minutes": 2}),
-        ("packages", RIDE | {"zones": [{"$gt": ""}]}),
-        ("packages", RIDE | {"active": "yes"}),
-        ("packages", RIDE | {"name": "x" * 121}),
-        ("packages", RIDE | {"window": {"from_time": "25:00", "to_time": "26:00"}}),
-        ("packages", RIDE | {"window": {"from_time": "10:00"}}),
-        ("taxes", TAX | {"mode": "exempt"}),
-        ("zones", ZONE | {"store_id": "x"}),
-        ("discounts", DISCOUNT | {"amount": 1}),
-        ("discounts", DISCOUNT | {"percent": 10_001}),
-        ("payment_types", CARD | {"method": "cash"}),
-        ("price_lists", {"name": "x", "prices": {"$where": 1}}),
-        ("rules", RULE | {"params": {"amount": 1}}),
-        ("rules", RULE | {"params": {"percent": 1, "amount": 1}}),
-        ("rules", RULE | {"params": {"percent": 0}}),
-        ("rules", RULE | {"max_uses": 0}),
-        ("rules", RULE | {"used": 0}),
-    ],
-)
-async def test_what_the_contract_does_not_have_is_refused(
-    owner: Outsider, path: str, body: Any
-) -> None:
-    address = f"/v1/{'pricing' if path == 'rules' else 'catalog'}/{path}"
-    status, error = await refused(owner, "POST", address, body)
-    assert (status, error["code"]) == (422, "E_VALIDATION")
-
-
-@pytest.mark.parametrize(
-    "patch",
-    [{"name": None}, {"price": None}, {"kind": "multi"}, {"zones": None}, {"tenant_id": "x"}],
-)
-async def test_a_patch_empties_only_what_may_be_empty(owner: Outsider, patch: Any) -> None:
-    ride = await owner.data("POST", "/v1/catalog/packages", RIDE)
-    path = f"/v1/catalog/packages/{ride['package_id']}"
-    status, error = await refused(owner, "PATCH", path, patch)
-    assert (status, error["code"]) == (422, "E_VALIDATION")
-    (problem,) = error["details"]["errors"]
-    assert problem["field"].rsplit(".", 1)[-1] in patch
-
-
-async def test_a_discount_stays_a_percentage_or_an_amount(owner: Outsider) -> None:
-    made = await owner.data("POST", "/v1/catalog/discounts", DISCOUNT)
-    path = f"/v1/catalog/discounts/{made['discount_id']}"
-    for patch in ({"amount": 100}, {"percent": None}, {"percent": None, "amount": 100}):
-        assert (await refused(owner, "PATCH", path, patch))[0] == 422
 
 
 # --- the demo park ----------------------------------------------------------------------

@@ -6,9 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
-from pymongo import MongoClient
 
 from api.catalog import service as catalog
 from api.platform.authority import DeviceAuthority
@@ -23,81 +21,58 @@ from playpark.contracts.rules import MAX_RULES
 from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.ids import new_ulid
 from playpark.pricing import Context, price
-from tests.conftest import running_api
+from tests.api.own_park import OWNER, OwnPark, own_park
 from tests.outside import CASHIER, Outsider
 
-OWNER = {"email": "owner@demo.playpark", "pin": "8888"}
 MONDAY = "2026-11-23"
 SATURDAY = "2026-11-21"
 PREVIEW, RULES = "/v1/pricing/preview", "/v1/pricing/rules"
 
 
 @pytest.fixture(scope="module")
-def name(database: str) -> str:
-    """The database of this file's park: other files' prices stay as they are."""
-    return f"{database}_rules"
+def park(mongo_uri: str, database: str) -> Iterator[OwnPark]:
+    with own_park(mongo_uri, f"{database}_rules") as park:
+        yield park
 
 
 @pytest.fixture(scope="module")
-def url(mongo_uri: str, name: str) -> Iterator[str]:
-    with running_api(mongo_uri, name) as address:
-        yield address
+async def owner(park: OwnPark) -> AsyncIterator[Outsider]:
+    async with park.connect("ADMIN", **OWNER) as owner:
+        yield owner
 
 
 @pytest.fixture(scope="module")
-def mongo(mongo_uri: str, name: str) -> Iterator[Any]:
-    with MongoClient(mongo_uri, tz_aware=True) as client:
-        yield client[name]
-
-
-async def connect(url: str, kind: str, site_key: str = "DEMO-MAIN-GATE", **who: str) -> Outsider:
-    client = httpx.AsyncClient(base_url=url, timeout=30)
-    outsider = await Outsider(client).pair(kind, site_key)
-    return await outsider.staff(**who) if who else outsider
+async def pos(park: OwnPark) -> AsyncIterator[Outsider]:
+    async with park.connect("POS", **CASHIER) as pos:
+        yield pos
 
 
 @pytest.fixture(scope="module")
-async def owner(url: str) -> AsyncIterator[Outsider]:
-    outsider = await connect(url, "ADMIN", **OWNER)
-    yield outsider
-    await outsider.http.aclose()
+async def kiosk(park: OwnPark) -> AsyncIterator[Outsider]:
+    async with park.connect("KIOSK") as kiosk:
+        yield kiosk
 
 
 @pytest.fixture(scope="module")
-async def pos(url: str) -> AsyncIterator[Outsider]:
-    outsider = await connect(url, "POS", **CASHIER)
-    yield outsider
-    await outsider.http.aclose()
-
-
-@pytest.fixture(scope="module")
-async def kiosk(url: str) -> AsyncIterator[Outsider]:
-    outsider = await connect(url, "KIOSK")
-    yield outsider
-    await outsider.http.aclose()
-
-
-@pytest.fixture(scope="module")
-async def branch(url: str, mongo: Any, owner: Outsider) -> AsyncIterator[Outsider]:
+async def branch(park: OwnPark, owner: Outsider) -> AsyncIterator[Outsider]:
     """The owner in a second store of the same tenant."""
-    store = mongo["stores"].find_one({"name": "Main Gate"})
+    store = park.mongo["stores"].find_one({"name": "Main Gate"})
     store_id = new_ulid()
     place = {"tenant_id": store["tenant_id"], "store_id": store_id}
-    branch = store | place | {"_id": store_id, "name": "Branch", "catalog_version": 0}
-    mongo["stores"].insert_one(branch)
-    key = mongo["site_keys"].find_one({"store_id": store["_id"]})
+    second = store | place | {"_id": store_id, "name": "Branch", "catalog_version": 0}
+    park.mongo["stores"].insert_one(second)
+    key = park.mongo["site_keys"].find_one({"store_id": store["_id"]})
     key_id = hashlib.sha256(b"BRANCH").hexdigest()
-    mongo["site_keys"].insert_one(key | place | {"_id": key_id})
+    park.mongo["site_keys"].insert_one(key | place | {"_id": key_id})
     me = (await owner.data("GET", "/v1/employees/me"))["employee_id"]
-    member = mongo["memberships"].find_one({"employee_id": me})
-    mongo["memberships"].insert_one(
+    member = park.mongo["memberships"].find_one({"employee_id": me})
+    park.mongo["memberships"].insert_one(
         member | place | {"_id": f"{store['tenant_id']}:{store_id}:{me}"}
     )
-    outsider = await connect(url, "ADMIN", "BRANCH", **OWNER)
     vat = {"name": "VAT", "rate": 700, "mode": "inclusive"}
-    await outsider.data("POST", "/v1/catalog/taxes", vat)
-    yield outsider
-    await outsider.http.aclose()
+    async with park.connect("ADMIN", "BRANCH", **OWNER) as branch:
+        await branch.data("POST", "/v1/catalog/taxes", vat)
+        yield branch
 
 
 async def ride(owner: Outsider, **more: Any) -> str:
@@ -204,6 +179,15 @@ async def test_R10_an_inactive_rule_is_not_checked_but_activating_or_moving_it_i
     assert (await owner.data("PATCH", path, {"priority": 100, "stackable": True}))["stackable"]
 
 
+async def test_R10_rules_for_a_package_that_is_off_sale_conflict_too(owner: Outsider) -> None:
+    """It may come back without any rule being saved."""
+    package = await ride(owner, active=False)
+    body = rule("line_percent", {"percent": 1_000}, package, stackable=False)
+    first = await owner.data("POST", RULES, body)
+    error = (await owner.call("POST", RULES, body)).json()["error"]
+    assert (error["code"], error["details"]["rule_id"]) == ("E_RULE_CONFLICT", first["rule_id"])
+
+
 async def test_R10_a_tenants_rule_is_checked_against_the_rules_of_every_store(
     owner: Outsider, branch: Outsider
 ) -> None:
@@ -215,54 +199,49 @@ async def test_R10_a_tenants_rule_is_checked_against_the_rules_of_every_store(
 
 
 async def test_R10_of_two_supervisors_who_save_at_once_only_one_succeeds(
-    url: str, owner: Outsider
+    park: OwnPark, owner: Outsider
 ) -> None:
-    """Each on a device of their own, so that nothing but the database keeps them apart."""
     package = await ride(owner)
-    people = await asyncio.gather(*(connect(url, "ADMIN", **OWNER) for _ in range(6)))
     body = rule("line_percent", {"percent": 1_000}, package, stackable=False)
-    answers = await asyncio.gather(*(each.call("POST", RULES, body) for each in people))
+    async with park.owners(6) as people:
+        answers = await asyncio.gather(*(each.call("POST", RULES, body) for each in people))
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409, 409]
     (winner,) = (a.json()["data"]["rule_id"] for a in answers if a.status_code == 200)
     for answer in answers:
         if answer.status_code == 409:
             assert answer.json()["error"]["details"]["rule_id"] == winner
-    for each in people:
-        await each.http.aclose()
 
 
 async def test_changes_at_once_follow_each_other_and_none_is_lost(
-    url: str, owner: Outsider
+    park: OwnPark, owner: Outsider
 ) -> None:
     before = (await owner.data("GET", "/v1/catalog/snapshot"))["catalog_version"]
-    people = await asyncio.gather(*(connect(url, "ADMIN", **OWNER) for _ in range(6)))
-    made = await asyncio.gather(*(ride(each) for each in people))
+    async with park.owners(6) as people:
+        made = await asyncio.gather(*(ride(each) for each in people))
     after = await owner.data("GET", "/v1/catalog/snapshot")
     assert after["catalog_version"] == before + 6
     assert set(made) <= {each["package_id"] for each in after["packages"]}
-    for each in people:
-        await each.http.aclose()
 
 
 async def test_R11_a_store_has_no_more_rules_than_a_trace_can_hold(
-    mongo: Any, owner: Outsider
+    park: OwnPark, owner: Outsider
 ) -> None:
     body = rule("line_percent", {"percent": 1}, await ride(owner), active=False)
     asleep = await owner.data("POST", RULES, body)
-    entry = mongo["pricing_rules"].find_one({"_id": asleep["rule_id"]})
-    in_force = mongo["pricing_rules"].count_documents(
+    entry = park.mongo["pricing_rules"].find_one({"_id": asleep["rule_id"]})
+    in_force = park.mongo["pricing_rules"].count_documents(
         {"tenant_id": entry["tenant_id"], "store_id": {"$in": [entry["store_id"], None]},
          "active": True}
     )  # fmt: skip
     more = [entry | {"_id": new_ulid(), "active": True} for _ in range(MAX_RULES - in_force)]
-    mongo["pricing_rules"].insert_many(more)
+    park.mongo["pricing_rules"].insert_many(more)
     path = f"{RULES}/{asleep['rule_id']}"
     response = await owner.call("PATCH", path, {"active": True})
     error = response.json()["error"]
     assert (response.status_code, error["details"]) == (422, {"most": MAX_RULES})
-    mongo["pricing_rules"].delete_many({"_id": {"$in": [each["_id"] for each in more[1:]]}})
+    park.mongo["pricing_rules"].delete_many({"_id": {"$in": [each["_id"] for each in more[1:]]}})
     await owner.data("PATCH", path, {"active": True})
-    mongo["pricing_rules"].delete_one({"_id": more[0]["_id"]})
+    park.mongo["pricing_rules"].delete_one({"_id": more[0]["_id"]})
 
 
 # --- whose rule, whose price ------------------------------------------------------------
@@ -366,25 +345,25 @@ async def test_R11_the_preview_is_the_tills_own_price_to_the_byte(
 
 
 @pytest.fixture
-async def uow(mongo_uri: str, name: str) -> AsyncIterator[UnitOfWork]:
-    connection = Mongo(mongo_uri, name)
+async def uow(mongo_uri: str, park: OwnPark) -> AsyncIterator[UnitOfWork]:
+    connection = Mongo(mongo_uri, park.mongo.name)
     yield UnitOfWork(connection, SystemClock(), deadline=60)
     connection.close()
 
 
-def scope_of(mongo: Any, client: Outsider) -> Scope:
-    session = mongo["sessions"].find_one({"_id": client.device["device_id"]})
+def scope_of(park: OwnPark, client: Outsider) -> Scope:
+    session = park.mongo["sessions"].find_one({"_id": client.device["device_id"]})
     return DeviceAuthority.model_validate_doc(session).scope(None)
 
 
 async def test_R9_of_fifty_sales_at_once_exactly_as_many_get_a_capped_promotion_as_it_has_uses(
-    owner: Outsider, mongo: Any, uow: UnitOfWork
+    owner: Outsider, park: OwnPark, uow: UnitOfWork
 ) -> None:
     package = await ride(owner)
     code = {"promo_codes": ["FIRST7"]}
     body = rule("promo_code", {"code": "FIRST7", "percent": 5_000}, package, max_uses=7)
     promo = (await owner.data("POST", RULES, body))["rule_id"]
-    scope = scope_of(mongo, owner)
+    scope = scope_of(park, owner)
     held = await catalog.snapshot(uow.reading(), scope)
 
     async def sell(work: Work) -> list[str]:
@@ -392,7 +371,7 @@ async def test_R9_of_fifty_sales_at_once_exactly_as_many_get_a_capped_promotion_
 
     over = await asyncio.gather(*(uow.run(sell) for _ in range(50)))
     assert sorted(over) == [[]] * 7 + [[promo]] * 43
-    assert mongo["rule_uses"].find_one({"_id": promo})["used"] == 7
+    assert park.mongo["rule_uses"].find_one({"_id": promo})["used"] == 7
     assert await cost(owner, package, **code) == 10_000
     cart = {"lines": [{"package_id": package, "qty": 1}], **code}
     (skipped,) = [
@@ -408,17 +387,17 @@ async def test_R9_of_fifty_sales_at_once_exactly_as_many_get_a_capped_promotion_
     await uow.run(void)
     assert await cost(owner, package, **code) == 5_000
     await asyncio.gather(*(uow.run(void) for _ in range(8)))
-    assert mongo["rule_uses"].find_one({"_id": promo})["used"] == 0
+    assert park.mongo["rule_uses"].find_one({"_id": promo})["used"] == 0
 
 
 async def test_R9_a_sale_that_is_given_up_uses_nothing_and_rules_without_a_cap_are_not_counted(
-    owner: Outsider, mongo: Any, uow: UnitOfWork
+    owner: Outsider, park: OwnPark, uow: UnitOfWork
 ) -> None:
     package = await ride(owner)
     capped = rule("line_amount", {"amount": 1}, package, max_uses=1)
     free = rule("line_percent", {"percent": 1}, package)
     ids = [(await owner.data("POST", RULES, body))["rule_id"] for body in (capped, free)]
-    scope = scope_of(mongo, owner)
+    scope = scope_of(park, owner)
     held = await catalog.snapshot(uow.reading(), scope)
 
     async def given_up(work: Work) -> None:
@@ -427,24 +406,26 @@ async def test_R9_a_sale_that_is_given_up_uses_nothing_and_rules_without_a_cap_a
 
     with pytest.raises(RuntimeError):
         await uow.run(given_up)
-    used = {each["_id"]: each["used"] for each in mongo["rule_uses"].find({"_id": {"$in": ids}})}
+    used = {
+        each["_id"]: each["used"] for each in park.mongo["rule_uses"].find({"_id": {"$in": ids}})
+    }
     assert used == dict.fromkeys(ids, 0)
 
     async def sell(work: Work) -> list[str]:
         return await catalog.count_uses(work, scope, held, ids)
 
     assert [await uow.run(sell) for _ in range(2)] == [[], ids[:1]]
-    assert mongo["rule_uses"].find_one({"_id": ids[1]})["used"] == 0
+    assert park.mongo["rule_uses"].find_one({"_id": ids[1]})["used"] == 0
 
 
 async def test_R9_a_tenants_cap_is_counted_over_all_its_stores(
-    owner: Outsider, branch: Outsider, mongo: Any, uow: UnitOfWork
+    owner: Outsider, branch: Outsider, park: OwnPark, uow: UnitOfWork
 ) -> None:
     body = rule("promo_code", {"code": "ONCE", "percent": 5_000}, scope="tenant", max_uses=1)
     promo = (await owner.data("POST", RULES, body))["rule_id"]
     over = []
     for client in (owner, branch):
-        scope = scope_of(mongo, client)
+        scope = scope_of(park, client)
         held = await catalog.snapshot(uow.reading(), scope)
 
         async def sell(work: Work, scope: Scope = scope, held: Any = held) -> list[str]:

@@ -9,12 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pymongo import MongoClient
 
 from api.customers import service as customers
-from api.customers.repository import words
 from api.platform.csv import cell
 from api.platform.uow import Work
 from playpark.contracts.customers import PointsReason
@@ -55,7 +52,7 @@ async def test_a_customer_is_added_and_read_back(till: Outsider) -> None:
     assert made["phone"] == phone
     assert made["email"] == "suda@example.com"
     assert (made["group"], made["points"], made["active"]) == ("member", 0, True)
-    assert datetime.now(UTC).isoformat() > made["created_at"] > "2026"
+    assert datetime.fromisoformat(made["created_at"]).date() == datetime.now(UTC).date()
     assert await till.data("GET", f"/v1/customers/{made['customer_id']}") == made
 
 
@@ -79,18 +76,6 @@ async def test_what_is_searched_is_text_and_never_an_expression(till: Outsider, 
     await add(till, f"Anna {tag}")
     assert await ids(till, q=f"{tag[:20]} {q}"[:80]) == []
     assert (await till.call("GET", "/v1/customers", q=q + "x" * 100)).status_code == 422
-
-
-@given(name=st.text(min_size=1, max_size=60), start=st.integers(0, 10), length=st.integers(1, 20))
-def test_each_beginning_of_a_stored_word_searches_for_it(
-    name: str, start: int, length: int
-) -> None:
-    stored = words(name)
-    for word in stored:
-        for searched in words(word[:length]):
-            assert any(each.startswith(searched) for each in words(word))
-    assert words(name.swapcase().swapcase()) == words(name.swapcase().swapcase())
-    assert stored == words(" ".join(reversed(stored)))
 
 
 async def test_a_number_is_found_by_itself_or_its_first_four_digits(till: Outsider) -> None:

@@ -4,54 +4,31 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import httpx
 import pytest
-from pymongo import MongoClient
 
 from playpark.contracts.settings import StoreSettings
-from tests.conftest import running_api
+from tests.api.own_park import OWNER, OwnPark, own_park
 from tests.outside import CASHIER, Outsider
 
-OWNER = {"email": "owner@demo.playpark", "pin": "8888"}
 PATH = "/v1/settings"
 
 
 @pytest.fixture(scope="module")
-def name(database: str) -> str:
-    """The database of this file's park: other files' cash stays unrounded."""
-    return f"{database}_settings"
+def park(mongo_uri: str, database: str) -> Iterator[OwnPark]:
+    with own_park(mongo_uri, f"{database}_settings") as park:
+        yield park
 
 
 @pytest.fixture(scope="module")
-def url(mongo_uri: str, name: str) -> Iterator[str]:
-    with running_api(mongo_uri, name) as address:
-        yield address
+async def owner(park: OwnPark) -> AsyncIterator[Outsider]:
+    async with park.connect("ADMIN", **OWNER) as owner:
+        yield owner
 
 
 @pytest.fixture(scope="module")
-def mongo(mongo_uri: str, name: str) -> Iterator[Any]:
-    with MongoClient(mongo_uri, tz_aware=True) as client:
-        yield client[name]
-
-
-async def connect(url: str, kind: str, site_key: str = "DEMO-MAIN-GATE", **who: str) -> Outsider:
-    client = httpx.AsyncClient(base_url=url, timeout=30)
-    outsider = await Outsider(client).pair(kind, site_key)
-    return await outsider.staff(**who) if who else outsider
-
-
-@pytest.fixture(scope="module")
-async def owner(url: str) -> AsyncIterator[Outsider]:
-    outsider = await connect(url, "ADMIN", **OWNER)
-    yield outsider
-    await outsider.http.aclose()
-
-
-@pytest.fixture(scope="module")
-async def pos(url: str) -> AsyncIterator[Outsider]:
-    outsider = await connect(url, "POS", **CASHIER)
-    yield outsider
-    await outsider.http.aclose()
+async def pos(park: OwnPark) -> AsyncIterator[Outsider]:
+    async with park.connect("POS", **CASHIER) as pos:
+        yield pos
 
 
 async def put(client: Outsider, scope: str, **sections: Any) -> Any:
@@ -78,9 +55,9 @@ async def test_R46_the_store_beats_the_tenant_and_the_tenant_the_default(
     assert await step() == (1, "default")
 
 
-async def test_R46_without_overrides_every_setting_has_its_default(url: str) -> None:
-    stranger = await connect(url, "POS", "DEMO-OTHER-PARK")
-    view = await stranger.data("GET", PATH)
+async def test_R46_without_overrides_every_setting_has_its_default(park: OwnPark) -> None:
+    async with park.connect("POS", "DEMO-OTHER-PARK") as stranger:
+        view = await stranger.data("GET", PATH)
     told = {
         section: {name: each["value"] for name, each in values.items()}
         for section, values in view["sections"].items()
@@ -88,7 +65,6 @@ async def test_R46_without_overrides_every_setting_has_its_default(url: str) -> 
     assert told == StoreSettings().model_dump(mode="json")
     sources = {each["source"] for values in view["sections"].values() for each in values.values()}
     assert (sources, view["version"]) == ({"default"}, 0)
-    await stranger.http.aclose()
 
 
 async def test_R46_a_change_reaches_the_price_of_other_devices_on_their_next_request(
@@ -121,10 +97,10 @@ async def test_R46_a_change_reaches_the_price_of_other_devices_on_their_next_req
     assert await rounding(**cash) == (15_920, 0)
 
 
-async def test_a_change_is_audited_with_old_and_new_values(owner: Outsider, mongo: Any) -> None:
+async def test_a_change_is_audited_with_old_and_new_values(owner: Outsider, park: OwnPark) -> None:
     await put(owner, "store", sales={"parked_hours": 5})
     await put(owner, "store", sales={"parked_hours": 6, "refund_by_amount": True})
-    row = mongo["audits"].find_one(sort=[("ts", -1), ("seq", -1)])
+    row = park.mongo["audits"].find_one(sort=[("ts", -1), ("seq", -1)])
     me = await owner.data("GET", "/v1/employees/me")
     assert (row["event_type"], row["actor_id"]) == ("settings.changed", me["employee_id"])
     assert row["payload"] == {
@@ -155,17 +131,17 @@ async def test_a_change_is_audited_with_old_and_new_values(owner: Outsider, mong
     ],
 )
 async def test_a_wrong_setting_is_named_and_nothing_of_the_request_is_kept(
-    owner: Outsider, mongo: Any, sections: dict[str, dict[str, Any]], named: str
+    owner: Outsider, park: OwnPark, sections: dict[str, dict[str, Any]], named: str
 ) -> None:
     before = await owner.data("GET", PATH)
-    rows = mongo["audits"].count_documents({})
+    rows = park.mongo["audits"].count_documents({})
     body = {"sections": {"shifts": {"variance_tolerance": 7}} | sections}
     response = await owner.call("PUT", PATH, body)
     error = response.json()["error"]
     assert (response.status_code, error["code"]) == (422, "E_VALIDATION")
     assert [problem["field"] for problem in error["details"]["errors"]] == [named]
     assert await owner.data("GET", PATH) == before
-    assert mongo["audits"].count_documents({}) == rows
+    assert park.mongo["audits"].count_documents({}) == rows
 
 
 @pytest.mark.parametrize(
@@ -195,12 +171,9 @@ async def test_R40_only_who_may_write_settings_changes_them(pos: Outsider) -> No
         }
 
 
-async def test_changes_of_several_people_at_once_all_stand(
-    url: str, owner: Outsider, mongo: Any
-) -> None:
+async def test_changes_of_several_people_at_once_all_stand(park: OwnPark, owner: Outsider) -> None:
     """The very first ones, too: there is no document yet that they could follow each other on."""
-    mongo["settings"].delete_many({})
-    people = await asyncio.gather(*(connect(url, "ADMIN", **OWNER) for _ in range(6)))
+    park.mongo["settings"].delete_many({})
     changes = [
         ("store", {"shifts": {"variance_tolerance": 1}}),
         ("store", {"reprints": {"per_device": 2}}),
@@ -209,13 +182,11 @@ async def test_changes_of_several_people_at_once_all_stand(
         ("tenant", {"loyalty": {"point_value": 5}}),
         ("tenant", {"loyalty": {"satang_per_point": 6}}),
     ]
-    await asyncio.gather(
-        *(put(each, scope, **told) for each, (scope, told) in zip(people, changes, strict=True))
-    )
+    async with park.owners(6) as people:
+        told_by = zip(people, changes, strict=True)
+        await asyncio.gather(*(put(each, scope, **told) for each, (scope, told) in told_by))
     settings = (await owner.data("GET", "/v1/catalog/snapshot"))["settings"]
     for _, told in changes:
         for section, values in told.items():
             assert values.items() <= settings[section].items()
     assert (await owner.data("GET", PATH))["version"] == 6
-    for each in people:
-        await each.http.aclose()

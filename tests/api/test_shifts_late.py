@@ -163,6 +163,17 @@ async def test_R17_a_committed_opening_closes_the_shift_that_nobody_closed(
     assert (again["status"], again["result"]) == ("duplicate", opened)
 
 
+async def test_R16_a_sale_that_names_another_tills_shift_is_booked_on_none(
+    pos: Outsider, till: Outsider
+) -> None:
+    theirs = await closed_shift(pos)
+    mine = op("sale", await carousel(till), shift_id=theirs)
+    (sold,) = await applied(till, mine)
+    assert sold["sale"]["shift_id"] is None
+    assert "no_shift" in sold["sale"]["flags"]
+    assert len(await z_of(pos, theirs)) == 1
+
+
 async def test_a_count_without_any_shift_is_refused_even_if_committed(pos: Outsider) -> None:
     body = {"cash_counted": 1}
     results = await sync(pos, op("shift_close", body), op("shift_close", body, shift_id=new_ulid()))
@@ -192,7 +203,7 @@ async def test_R28_an_edited_a_removed_and_a_cut_off_link_are_named(
     pos: Outsider, mongo_uri: str, database: str
 ) -> None:
     shift_id = await closed_shift(pos)
-    moves = [op("cash_movement", {"type": "pay_in", "amount": 1}, shift_id=shift_id)] * 1
+    moves = [op("cash_movement", {"type": "pay_in", "amount": 1}, shift_id=shift_id)]
     await applied(pos, *moves)
     await pos.open_shift(0)
     await tell(pos, "POST", "/shifts/close", {"cash_counted": 0})

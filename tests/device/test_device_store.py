@@ -257,17 +257,97 @@ def test_R35_a_batch_stays_below_what_the_server_takes(store):
     assert store.pending(after=(first[-1].epoch, first[-1].seq)) == ops[2:4]
 
 
-def test_R23_a_paper_is_claimed_once_and_a_crash_leaves_it_doubtful(path, clock):
+def test_R23_a_paper_is_claimed_once_and_a_crash_leaves_only_it_doubtful(path, clock):
     with DeviceStore.open(path, clock) as store:
         store.save_identity(IDENTITY)
         sold = sell(store, prints=True)
-        assert store.claim_print(sold.op_id, PrintState.DUE)
-        assert not store.claim_print(sold.op_id, PrintState.DUE)
+        assert store.papers.claim(sold.op_id, "receipt", PrintState.DUE)
+        store.papers.finish(sold.op_id, "receipt", PrintState.PRINTED)
+        assert store.papers.claim(sold.op_id, "ticket", PrintState.DUE)
+        assert not store.papers.claim(sold.op_id, "ticket", PrintState.DUE)
     with DeviceStore.open(path, clock) as store:
         assert [op.printing for op in store.unprinted()] == [PrintState.DOUBTFUL]
-        assert not store.claim_print(sold.op_id, PrintState.DUE)
-        store.finish_print(sold.op_id, PrintState.PRINTED)
+        assert store.papers.of(sold.op_id) == {
+            "receipt": PrintState.PRINTED,
+            "ticket": PrintState.DOUBTFUL,
+        }
+        assert not store.papers.claim(sold.op_id, "receipt", PrintState.DUE)
+        assert not store.papers.claim(sold.op_id, "ticket", PrintState.DUE)
+        assert store.papers.claim(sold.op_id, "ticket", PrintState.DOUBTFUL)
+        store.papers.finish(sold.op_id, "ticket", PrintState.PRINTED)
+        store.papers.settle(sold.op_id, PrintState.PRINTED)
         assert store.unprinted() == []
+
+
+def test_a_file_of_the_first_version_is_taken_over_with_its_papers_in_doubt(path, clock):
+    with DeviceStore.open(path, clock) as store:
+        store.save_identity(IDENTITY)
+        due, doubtful = sell(store, prints=True), sell(store, prints=True)
+    old = sqlite3.connect(path)
+    old.executescript(
+        "DROP TABLE papers; ALTER TABLE ops DROP COLUMN memo; UPDATE schema_version SET version = 1"
+    )
+    old.execute("UPDATE ops SET printing = 'printing' WHERE op_id = ?", (doubtful.op_id,))
+    old.commit()
+    old.close()
+
+    with DeviceStore.open(path, clock) as store:
+        [[ticket]] = doubtful.body["ticket_ids"]
+        assert store.papers.of(due.op_id) == {}
+        assert store.papers.of(doubtful.op_id) == {
+            "receipt": PrintState.DOUBTFUL,
+            ticket: PrintState.DOUBTFUL,
+        }
+        assert [op.printing for op in store.unprinted()] == [PrintState.DUE, PrintState.DOUBTFUL]
+        assert sell(store, memo={"note": 1}).memo == {"note": 1}
+
+
+def test_R42_an_op_id_can_be_chosen_before_and_the_approval_travels_in_the_envelope(store):
+    chosen = store.new_id()
+
+    sold = sell(store, op_id=chosen, approval="token", memo={"why": "never sent"})
+
+    sent = sold.to_op_in()
+    assert (sent.op_id, sent.approval) == (chosen, "token")
+    assert "why" not in str(sent.model_dump(mode="json"))
+
+
+def test_R29_a_refused_operation_that_was_not_committed_abandons_its_number_at_once(store):
+    def refund(allocator: Allocator) -> dict[str, Any]:
+        return {"receipt_no": allocator.receipt_no(ReceiptSeries.REFUND)}
+
+    asked = store.append(OpKind.REFUND, refund, occurred_at=NOW, employee_id="e1", shift_id=None)
+    store.record_result(asked, answer(asked, OpStatus.REJECTED, code="E_X", message="no"))
+
+    [closed] = store.pending()
+    assert (closed.kind, closed.body) == (
+        OpKind.ABANDON,
+        {"op_id": asked.op_id, "receipt_no": "03-R000001"},
+    )
+    assert (closed.committed, closed.employee_id) == (True, "e1")
+    assert store.queued_count() == 1
+    ledger = store._database.row("SELECT state FROM receipts WHERE receipt_no = '03-R000001'")
+    assert ledger["state"] == "abandoned"
+
+
+def test_R29_a_refused_committed_sale_keeps_its_number_for_the_dead_letters(store):
+    sold = sell(store)
+
+    store.record_result(sold, answer(sold, OpStatus.REJECTED, code="E_X", message="no"))
+
+    assert store.pending() == []
+
+
+def test_R15_tokens_of_a_reprint_never_reach_the_disk(path, store):
+    asked = store.append(OpKind.REPRINT, lambda _: {"sale_id": "s1"}, occurred_at=NOW)
+    secret = "PP1.01." + "B" * 53
+    result = {"reprint_id": "r1", "tickets": [{"qr_token": secret}], "sale": None}
+
+    stored = store.record_result(asked, answer(asked, OpStatus.APPLIED, result=result))
+
+    assert stored.result == {"reprint_id": "r1"}
+    for part in path.parent.iterdir():
+        assert secret.encode() not in part.read_bytes()
 
 
 def test_recent_employees_are_kept_the_latest_first(store, clock: FixedClock):

@@ -14,7 +14,7 @@ from playpark.contracts.shifts import SalesTotals
 from playpark.contracts.tickets import TicketView
 from playpark.printing.document import Paper
 from playpark.printing.letterhead import Letterhead
-from playpark.printing.templates import ShiftReport
+from playpark.printing.shift_report import ShiftReport
 
 TOKEN = "PP1.K1.01KA3Z8M4T6V7W9X0Y1Z2A3B4C.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NOON = datetime(2026, 11, 21, 8, 42, tzinfo=UTC)

@@ -111,7 +111,7 @@ def test_R31_a_refund_receipt_says_what_comes_back_how_and_why(
     assert "7K2M-9QXA, 0000-0001" in text
     assert row(text, "Surcharge") == "48.25"
     assert row(text, "Rounding") == "-0.25"
-    assert row(text, "คืนสุทธิ REFUND") == "฿1,650.00"
+    assert row(text, "คืน REFUND") == "฿1,650.00"
     assert row(text, "Card") == "1,000.00"
     assert row(text, "เงินสด Cash ") == "650.00"
     assert row(text, "VAT given back") == "107.96"
@@ -151,7 +151,8 @@ def test_R32_a_void_slip_names_the_receipt_and_all_that_was_paid(
     text = to_text(void_document(letterhead(), voided, till="03 Main Gate"))
     assert row(text, "Voids receipt") == "03-S000128"
     assert row(text, "2 × Adult Day Pass") == "1,602.00"
-    assert row(text, "คืนสุทธิ VOID") == "฿2,692.00"
+    assert row(text, "Rounding") == "-0.25"
+    assert row(text, "คืน VOID") == "฿2,692.00"
     assert row(text, "Card") == "1,000.00"
     assert row(text, "เงินสด Cash ") == "1,692.00"
     assert row(text, "Reason") == "wrong_package"

@@ -1,4 +1,4 @@
-"""The papers of a park: what must stand on a receipt, a ticket and a shift report."""
+"""The papers of a park: what must stand on a receipt and a ticket."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -9,7 +9,6 @@ import zxingcpp
 from playpark.contracts.catalog import PackageKind
 from playpark.contracts.pricing import PaymentMethod
 from playpark.contracts.sales import PaymentView, SaleView
-from playpark.contracts.shifts import SalesTotals, ShiftClosed, ShiftView, ZReport
 from playpark.contracts.tenancy import StoreView
 from playpark.contracts.tickets import TicketView
 from playpark.printing.document import Cut, DocumentError, KickDrawer, Paper
@@ -18,11 +17,9 @@ from playpark.printing.interpreter import interpret
 from playpark.printing.letterhead import Letterhead, format_percent, format_signed
 from playpark.printing.raster import render_pages
 from playpark.printing.templates import (
-    ShiftReport,
     format_short_code,
     kind_words,
     receipt_document,
-    shift_report_document,
     ticket_document,
     tickets_document,
 )
@@ -197,62 +194,6 @@ def test_a_hostile_package_name_prints_as_plain_words(
     printed = interpret(to_escpos(document))
     assert (printed.unknown, printed.drawer_kicks, printed.status_queries) == ((), 0, 0)
     assert len(printed.pages) == 1
-
-
-def test_an_x_report_is_not_final_and_hides_what_the_drawer_should_hold(
-    letterhead: MakeHead, shift_report: Callable[..., ShiftReport]
-) -> None:
-    text = to_text(shift_report_document(letterhead(), shift_report()))
-    assert "X REPORT" in text
-    assert "NOT FINAL" in text
-    assert "Expected" not in text
-    assert "Supervisor" not in text
-    assert row(text, "Sales (128)") == "245,120.50"
-    assert row(text, "เงินสด Cash") == "95,120.50"
-
-
-def test_a_z_report_made_offline_is_provisional(
-    letterhead: MakeHead, shift_report: Callable[..., ShiftReport]
-) -> None:
-    offline = to_text(shift_report_document(letterhead(), shift_report(z_no=12, provisional=True)))
-    assert "Z REPORT 0012" in offline
-    assert "PROVISIONAL" in offline
-    assert "NOT FINAL" not in offline
-
-
-def test_a_final_z_report_carries_the_servers_figures(letterhead: MakeHead) -> None:
-    opened = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
-    shift = ShiftView(
-        shift_id="s",
-        device_id="d",
-        opened_by="e",
-        opened_by_name="Nok",
-        open_at=opened,
-        cash_open=100_000,
-        status="closed",
-        close_at=datetime(2026, 11, 21, 11, 0, tzinfo=UTC),
-    )
-    z = ZReport(
-        z_no=7,
-        sales=SalesTotals(count=2, amount=30_000, by_method={"cash": 30_000}),
-        tickets_issued=3,
-        cash_open=100_000,
-        cash_sales=30_000,
-        grand_total=9_900_000,
-        prev_hash="0" * 64,
-        hash="ab" * 32,
-    )
-    closed = ShiftClosed(
-        shift_id="s", cash_expected=130_000, cash_counted=129_975, cash_diff=-25, z=z
-    )
-    report = ShiftReport.of_closed(shift, closed, till="03", printed_at=opened)
-    text = to_text(shift_report_document(letterhead(), report))
-    assert row(text, "Expected") == "1,300.00"
-    assert row(text, "Counted") == "1,299.75"
-    assert row(text, "Over/short") == "-0.25"
-    assert row(text, "Grand total") == "99,000.00"
-    assert "ab" * 10 in text
-    assert "Supervisor ...." in " ".join(text.split())
 
 
 def test_a_letterhead_comes_from_the_store() -> None:

@@ -14,9 +14,10 @@ from playpark.device import DeviceStore, OpState
 from playpark.errors import PlayParkError
 from playpark.printing.transport import PrinterTarget
 from playpark.tokens import parse_pp1
+from terminal.counter import TillState
 from terminal.printer import PaperPrinter
-from terminal.till import Till, TillState
-from tests.terminal.conftest import Paper, until
+from terminal.till import Till
+from tests.terminal.conftest import PaperTray, until
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def named(till: Till, name: str) -> str:
 
 
 async def test_a_day_at_the_till(api_url, store):
-    paper = Paper()
+    paper = PaperTray()
     till = await in_a_shift(store, api_url, paper)
     printing = asyncio.create_task(till.papers.run())
 
@@ -88,7 +89,7 @@ async def test_receipt_and_tickets_come_out_of_a_printer_as_one_job(api_url, sto
 
 
 async def test_a_wrong_site_key_and_a_wrong_pin_are_sentences(api_url, store):
-    till = Till(store, ApiClient(api_url), SystemClock(), Paper())
+    till = Till(store, ApiClient(api_url), SystemClock(), PaperTray())
 
     with pytest.raises(PlayParkError):
         await till.pair("NO-SUCH-KEY", "Till")
@@ -107,11 +108,11 @@ from playpark.client import ApiClient
 from playpark.clock import SystemClock
 from playpark.device import DeviceStore
 from terminal.till import Till
-from tests.terminal.conftest import Paper
+from tests.terminal.conftest import PaperTray
 
 async def main(url, path):
     with DeviceStore.open(Path(path), SystemClock()) as store:
-        till = Till(store, ApiClient(url), SystemClock(), Paper())
+        till = Till(store, ApiClient(url), SystemClock(), PaperTray())
         await till.pair("DEMO-MAIN-GATE", "Till to kill")
         await till.log_in("cashier@demo.playpark", "1111")
         await till.open_shift(0)
@@ -134,7 +135,7 @@ async def test_R34_kill_9_between_the_commit_and_the_send_loses_nothing(api_url,
     )
     assert run.returncode == -9, run.stderr
 
-    paper = Paper()
+    paper = PaperTray()
     with DeviceStore.open(path, SystemClock()) as store:
         [sold] = store.pending()
         till = Till(store, ApiClient(api_url), SystemClock(), paper)

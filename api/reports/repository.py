@@ -1,0 +1,191 @@
+"""Queries of the reports: rows of other domains' books, light and in pages; results and leases.
+
+A day may have 20,000 sales, so rows are plain dictionaries of the fields that are asked for, and
+never more than a page of them at once.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from api.identity.models import Store
+from api.platform.documents import scoped_id
+from api.platform.repository import Repository
+from api.platform.uow import UnitOfWork, Work
+from api.reports.models import JobLease, StoredReconciliation
+from api.tickets.models import Ticket
+
+Row = dict[str, Any]
+PAGE = 200
+"""Sales with all that hangs on them: a page is a few milliseconds of the event loop."""
+IDS = 1_000
+
+
+@asynccontextmanager
+async def at_one_moment(uow: UnitOfWork) -> AsyncIterator[Work]:
+    """Reads that all see the database as it is at one moment, so that a sale that is booked
+    meanwhile is seen with all its parts or not at all. MongoDB keeps a moment for five minutes."""
+    async with await uow.mongo.client.start_session(snapshot=True) as session:
+        yield Work(uow.mongo, uow.clock.now(), session)
+
+
+class Books:
+    """Reading one store's books."""
+
+    def __init__(self, work: Work, tenant_id: str, store_id: str) -> None:
+        self.work, self.tenant_id, self.store_id = work, tenant_id, store_id
+        self.documents = 0
+
+    def key(self, *parts: str) -> str:
+        """A compound id of this store (R16)."""
+        return scoped_id(self.tenant_id, self.store_id, *parts)
+
+    async def find(
+        self, model: Any, fields: Sequence[str], *, sort: str = "_id", limit: int = 0, **where: Any
+    ) -> list[Row]:
+        """Rows of `fields` and `_id`, in the order of `sort`."""
+        cursor = self._collection(model).find(
+            self._where(where), dict.fromkeys(fields, 1), session=self.work.session
+        )
+        found: list[Row] = await cursor.sort([(sort, 1), ("_id", 1)]).limit(limit).to_list(None)
+        self.documents += len(found)
+        return found
+
+    async def pages(
+        self, model: Any, fields: Sequence[str], *, size: int = PAGE, **where: Any
+    ) -> AsyncIterator[list[Row]]:
+        """All rows in the order of their ids, a page at a time."""
+        beyond: Mapping[str, Any] = where.pop("_id", {})
+        while page := await self.find(model, fields, limit=size, **where, _id=beyond or _ANY):
+            yield page
+            if len(page) < size:
+                return
+            beyond = {**beyond, "$gt": page[-1]["_id"]}
+
+    async def by(
+        self, model: Any, fields: Sequence[str], field: str, values: Iterable[Any], **where: Any
+    ) -> list[Row]:
+        """Rows whose `field` is one of `values`."""
+        wanted = list(values)
+        if not wanted:
+            return []
+        where[field] = {"$in": wanted}
+        return await self.find(model, fields, **where)
+
+    async def existing(self, model: Any, ids: Iterable[str]) -> set[str]:
+        """Which of these documents are there."""
+        return {row["_id"] for row in await self.by(model, [], "_id", ids)}
+
+    async def count(self, model: Any, **where: Any) -> int:
+        found = await self._collection(model).count_documents(
+            self._where(where), session=self.work.session
+        )
+        return int(found)
+
+    async def grouped(self, model: Any, group: Mapping[str, Any], **where: Any) -> list[Row]:
+        """One row a group, the group's key as `_id`."""
+        pipeline = [{"$match": self._where(where)}, {"$group": dict(group)}, {"$sort": {"_id": 1}}]
+        cursor = self._collection(model).aggregate(
+            pipeline, session=self.work.session, allowDiskUse=True
+        )
+        return [row async for row in cursor]
+
+    async def ticket_counts(self, sale_ids: Sequence[str]) -> dict[str, int]:
+        """How many tickets each of these sales has."""
+        group = {"_id": "$sale_id", "n": {"$sum": 1}}
+        rows = await self.grouped(Ticket, group, sale_id={"$in": list(sale_ids)})
+        return {row["_id"]: row["n"] for row in rows}
+
+    def _collection(self, model: Any) -> Any:
+        return self.work.collection(model.__collection__)
+
+    def _where(self, where: Mapping[str, Any]) -> dict[str, Any]:
+        return {"tenant_id": self.tenant_id, "store_id": self.store_id, **where}
+
+
+_ANY = {"$gt": ""}
+
+
+# --- stores, results, leases --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRef:
+    """A store whose books are to be proved."""
+
+    tenant_id: str
+    store_id: str
+    name: str
+    tz: str
+    since: datetime
+    """When it was made."""
+
+
+async def all_stores(work: Work, store_id: str | None = None) -> list[StoreRef]:
+    """The stores of every tenant, or the one that is named: for the operator's command and the
+    nightly job, which nobody's token confines. What follows is confined to each of them."""
+    where = {} if store_id is None else {"_id": store_id}
+    cursor = work.collection(Store.__collection__).find(
+        where, {"tenant_id": 1, "name": 1, "tz": 1, "created_at": 1}, session=work.session
+    )
+    return [
+        StoreRef(row["tenant_id"], row["_id"], row["name"], row["tz"], row["created_at"])
+        for row in await cursor.sort("_id", 1).to_list(None)
+    ]
+
+
+class ReconciliationRepository(Repository[StoredReconciliation]):
+    model = StoredReconciliation
+
+    async def of_day(self, day: date) -> StoredReconciliation | None:
+        return await self.find_one(_id=self.key(day))
+
+    async def days(self, since: date) -> set[date]:
+        """The days from `since` on that were checked."""
+        wanted = {"$gte": since.isoformat()}
+        found = await self._collection.find(
+            self.where(business_date=wanted), {"business_date": 1}, session=self.work.session
+        ).to_list(None)
+        return {date.fromisoformat(row["business_date"]) for row in found}
+
+    async def replace(self, stored: StoredReconciliation) -> int:
+        """Put a result in place of the last one; how often the day has been checked now."""
+        told = {
+            "business_date": stored.business_date,
+            "checked_at": stored.checked_at,
+            "whole": stored.whole,
+            "result": stored.result,
+        }
+        found = await self.change({"$set": told, "$inc": {"runs": 1}}, upsert=True, _id=stored.id)
+        return found.runs if found else 1
+
+    def key(self, day: date) -> str:
+        return scoped_id(self.tenant_id, str(self.store_id), day.isoformat())
+
+
+class LeaseRepository(Repository[JobLease]):
+    model = JobLease
+
+    async def take(self, job: str, holder: str, lasts: timedelta) -> bool:
+        """Whether `holder` does the job now: nobody else is at it, or has died over it."""
+        free = [{"holder": holder}, {"expires_at": {"$lte": self.work.now}}]
+        until = {"holder": holder, "expires_at": self.work.now + lasts}
+        try:
+            taken = await self.change(
+                {"$set": until}, upsert=True, _id=self._key(job), **_any(free)
+            )
+        except DuplicateKeyError:
+            return False  # the lease exists and is held
+        return taken is not None
+
+    async def release(self, job: str, holder: str) -> None:
+        free = {"$set": {"expires_at": self.work.now}}
+        await self.update_one(free, _id=self._key(job), holder=holder)
+
+    def _key(self, job: str) -> str:
+        return scoped_id(self.tenant_id, str(self.store_id), job)
+

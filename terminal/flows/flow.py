@@ -1,0 +1,68 @@
+"""What all flows share: dialogs in a row, a reason, an approval; a refusal is a sentence."""
+
+from typing import TypeVar
+
+from textual.app import App
+
+from playpark.contracts.approvals import ReasonCodeView, ReasonKind
+from playpark.errors import ErrorCode, PlayParkError
+from playpark.tui import Ask, Choose, Dialog
+from terminal.approvals import Question
+from terminal.giving_back import Why
+from terminal.screens.approval import ApprovalDialog
+from terminal.till import Till
+
+R = TypeVar("R")
+
+
+class Left(Exception):  # noqa: N818 - no error: somebody pressed Esc
+    """A dialog was left without an answer: the flow ends."""
+
+
+class Flow:
+    """Runs in a worker of the app: it may wait for dialogs."""
+
+    def __init__(self, app: App[None], till: Till) -> None:
+        self.app = app
+        self.till = till
+
+    async def ask(self, dialog: Dialog[R]) -> R:
+        """The dialog's answer. Raises Left where it was left without one."""
+        answer = await self.app.push_screen_wait(dialog)
+        if answer is None:
+            raise Left
+        return answer
+
+    async def show(self, dialog: Dialog[None]) -> None:
+        """A dialog that gives nothing back."""
+        await self.app.push_screen_wait(dialog)
+
+    async def approve(self, question: Question) -> str:
+        """A supervisor's token. Raises Left; E_UNAVAILABLE offline."""
+        self.till.counter.need_server()
+        approvals = self.till.approvals
+        return await self.ask(ApprovalDialog(question, approvals.ask, approvals.approvers()))
+
+    async def why(self, kind: ReasonKind) -> Why:
+        """One of the store's reasons, with words where it needs them. Raises Left; E_CONFLICT
+        where the store has none."""
+        reasons = self.till.counter.reasons(kind)
+        if not reasons:
+            message = "The store has no reasons for this: the supervisor adds them in the office."
+            raise PlayParkError(ErrorCode.CONFLICT, message)
+        options = [(_label(each), "", each) for each in reasons]
+        chosen = await self.ask(Choose("Why?", options))
+        text = None
+        if chosen.text_required:
+            text = await self.ask(Ask(chosen.label, "Say in a few words what happened", _words))
+        return Why(chosen.code, chosen.label, text)
+
+
+def _label(reason: ReasonCodeView) -> str:
+    return " / ".join(dict.fromkeys((reason.label, reason.label_th)))
+
+
+def _words(text: str) -> str:
+    if not text.strip():
+        raise PlayParkError(ErrorCode.VALIDATION, "This reason needs a few words.")
+    return text.strip()

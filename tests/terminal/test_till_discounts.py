@@ -1,0 +1,236 @@
+"""Discounts, promotion codes, members and approvals at the till (R8, R11, R12, R42)."""
+
+from datetime import timedelta
+
+import pytest
+
+from playpark.contracts.approvals import ApprovalAction
+from playpark.contracts.catalog import ActiveWindow
+from playpark.contracts.pricing import PaymentMethod
+from playpark.errors import ErrorCode, PlayParkError
+from terminal.basket import Guest
+from terminal.parking import guest_of
+from tests.terminal.conftest import NOW, RICH, until
+
+SUPERVISOR = ("supervisor@demo.playpark", "9999")
+
+
+async def approve(till) -> None:
+    question = till.selling.question()
+    granted = await till.approvals.ask(question, *SUPERVISOR)
+    till.selling.approved(question, granted.approval_token)
+
+
+async def test_a_promo_code_is_entered_taken_off_and_undone(rich):
+    rich.add("adult", 2)
+    rich.selling.enter_promo(" family10 ")
+    assert rich.priced.grand_total == 35820
+
+    rich.selling.enter_promo("FAMILY10")
+    assert rich.priced.grand_total == 39800
+    rich.undo()
+    assert rich.priced.grand_total == 35820
+
+
+async def test_an_unknown_promo_code_changes_nothing(rich):
+    rich.add("adult")
+
+    with pytest.raises(PlayParkError, match="no such promotion code"):
+        rich.selling.enter_promo("NOPE")
+
+    assert rich.basket.rung.promo_codes == ()
+
+
+async def test_a_promo_code_that_does_nothing_says_why(rich):
+    rich.add("adult")
+
+    rich.selling.enter_promo("BIG")
+
+    assert rich.notice.refused
+    assert rich.notice.text.startswith("BIG: ")
+
+
+async def test_a_member_gets_member_prices_and_the_sale_carries_them(rich_desk, rich):
+    [ploy] = await rich.guests.find("ploy")
+    rich.add("adult")
+    rich.selling.attach(guest_of(ploy))
+    assert rich.priced.grand_total == 18905
+
+    await rich.deliver(await rich.pay(PaymentMethod.QR))
+    await until(lambda: rich_desk.paper.receipts)
+
+    [sold] = [op for op in rich_desk.park.ops if op["kind"] == "sale"]
+    assert sold["body"]["customer_id"] == "c1"
+    paper = rich_desk.paper.text("receipt")
+    assert "Ploy [b]" in paper
+    assert "Member price" in paper
+    assert "+3" in paper
+    assert "123" in paper  # 120 points before, 3 earned
+
+
+async def test_members_are_found_by_their_number_and_written_down_anew(rich_desk, rich):
+    assert [each.name for each in await rich.guests.find("0812")] == ["Ploy [b]"]
+    with pytest.raises(PlayParkError, match="part of the name"):
+        await rich.guests.find("  ")
+    with pytest.raises(PlayParkError, match="telephone number such as"):
+        await rich.guests.create("Mali", "call me")
+
+    made = await rich.guests.create("Mali", "081 999 8888")
+
+    assert (made.name, made.phone) == ("Mali", "0819998888")
+
+
+async def test_R39_members_need_the_server_and_say_so(rich_desk, rich):
+    rich_desk.park.down = True
+    await rich.engine.drain()
+    rich.add("adult")
+    await rich.deliver(await rich.pay(PaymentMethod.QR))
+
+    with pytest.raises(PlayParkError, match="needs the server"):
+        await rich.guests.find("ploy")
+
+
+async def test_a_chosen_discount_of_the_store_works_on_its_line(rich):
+    rich.add("adult")
+    rich.add("socks")
+    [staff] = [each for each in rich.selling.discounts(0) if each.discount_id == "staff"]
+
+    rich.selling.choose(staff, 0)
+    assert rich.priced.grand_total == 15920 + 2200
+    rich.selling.choose(staff, 0)
+    assert rich.priced.grand_total == 22100
+
+
+@pytest.mark.parametrize("amount", [-1, 19901, 10**15])
+async def test_a_discount_by_hand_is_never_more_than_the_line(rich, amount):
+    rich.add("adult")
+
+    with pytest.raises(PlayParkError, match=r"costs 199\.00"):
+        rich.selling.discount_by_hand(0, amount=amount)
+
+    assert rich.priced.grand_total == 19900
+
+
+async def test_a_percentage_by_hand_becomes_satang_at_that_moment(rich):
+    rich.add("adult")
+    rich.selling.discount_by_hand(0, percent=1_250)
+
+    assert rich.basket.lines[0].manual_discount == 2488
+    rich.selling.discount_by_hand(0, amount=0)
+    assert rich.priced.grand_total == 19900
+
+
+async def test_R42_a_discount_beyond_the_limit_is_not_paid_before_a_supervisor_said_yes(
+    rich_desk, rich
+):
+    rich_desk.park.permissions.append("manual_discount")
+    await rich.log_in("cashier@demo.playpark", "1111")
+    rich.add("adult")
+    rich.selling.discount_by_hand(0, amount=1990)
+    assert rich.selling.question() is None
+    rich.selling.discount_by_hand(0, amount=1991)
+    question = rich.selling.question()
+    assert (question.action, question.amount) == (ApprovalAction.MANUAL_DISCOUNT, 1991)
+
+    with pytest.raises(PlayParkError, match="approve the discount first"):
+        await rich.pay_exact_cash()
+    assert rich.basket
+    await approve(rich)
+    sold = await rich.pay_exact_cash()
+
+    envelope = sold.to_op_in()
+    assert envelope.op_id == question.entity_id
+    assert envelope.approval == "approval-1"
+    assert rich_desk.park.approvals[0]["entity_id"] == sold.op_id
+    assert rich_desk.park.approvals[0]["amount"] == 1991
+
+
+async def test_R42_without_the_permission_every_discount_by_hand_needs_a_supervisor(rich):
+    rich.add("adult")
+    rich.selling.discount_by_hand(0, amount=1)
+
+    assert "permissions" in rich.selling.question().why
+
+
+async def test_R42_an_approval_is_for_the_discount_that_was_shown_and_for_this_basket(rich):
+    rich.add("adult", 2)
+    rich.selling.discount_by_hand(0, amount=5000)
+    await approve(rich)
+    assert rich.selling.question() is None
+
+    rich.selling.discount_by_hand(0, amount=6000)
+    assert rich.selling.question().amount == 6000
+    rich.selling.discount_by_hand(0, amount=5000)
+    assert rich.selling.question() is None
+    rich.selling.empty()
+    rich.add("adult", 2)
+    rich.selling.discount_by_hand(0, amount=5000)
+    assert rich.selling.question() is not None
+
+
+async def test_R42_a_discount_of_the_store_may_need_a_supervisor(rich):
+    rich.add("adult")
+    [sorry] = [each for each in rich.selling.discounts(0) if each.discount_id == "sorry"]
+    rich.selling.choose(sorry, 0)
+
+    question = rich.selling.question()
+
+    assert (question.amount, question.why) == (0, "Apology")
+
+
+async def test_R42_a_wrong_pin_and_an_impossible_address_are_sentences(rich):
+    rich.add("adult")
+    rich.selling.discount_by_hand(0, amount=9000)
+    question = rich.selling.question()
+
+    for who, pin in (("supervisor@demo.playpark", "1234"), ("nobody", "9999"), ("a@b.c", "x")):
+        with pytest.raises(PlayParkError, match="PIN"):
+            await rich.approvals.ask(question, who, pin)
+    assert rich.selling.question() is not None
+
+
+async def test_a_receipt_names_each_discount_and_the_price_lists_price(rich_desk, rich):
+    rich.add("child", 2)
+    rich.add("adult")
+    [staff] = [each for each in rich.selling.discounts(1) if each.discount_id == "staff"]
+    rich.selling.choose(staff, 1)
+    rich.selling.enter_promo("FAMILY10")
+    rich.selling.discount_by_hand(1, amount=100)
+    await approve(rich)
+    await rich.deliver(await rich.pay_cash(100000))
+    await until(lambda: rich_desk.paper.receipts)
+
+    paper = rich_desk.paper.text("receipt")
+    assert "Happy hour (ปกติ List 149.00)" in paper
+    assert "Staff family" in paper
+    assert "-39.80" in paper
+    assert "FAMILY10" in paper
+    assert "-1.00" in paper
+    assert "Rounding" in paper
+
+
+async def test_R12_a_price_that_changed_while_ringing_is_shown_before_it_is_paid(rich_desk, rich):
+    ends = NOW + timedelta(minutes=5)
+    happy = RICH.rules[0].model_copy(update={"window": ActiveWindow(ends_at=ends)})
+    rich.counter.catalog = RICH.model_copy(update={"rules": [happy]})
+    rich.add("child")
+    assert rich.priced.grand_total == 13410
+    rich_desk.clock.advance(timedelta(minutes=5))
+
+    with pytest.raises(PlayParkError, match=r"149\.00 now, not 134\.10") as refused:
+        await rich.pay_exact_cash()
+
+    assert refused.value.code is ErrorCode.PRICE_CHANGED
+    assert rich.priced.grand_total == 14900
+    assert (await rich.pay_exact_cash()).body["rung"]["grand_total"] == 14900
+
+
+async def test_an_empty_basket_forgets_its_codes_and_keeps_its_guest(rich):
+    rich.selling.attach(Guest("c1", "Ploy", "member", 120))
+    rich.add("adult")
+    rich.selling.enter_promo("FAMILY10")
+
+    rich.void_line(0)
+
+    assert rich.basket.rung.promo_codes == ()
+    assert rich.basket.rung.guest.name == "Ploy"
