@@ -49,6 +49,7 @@ from api.receipts.models import Counter, LedgerEntry
 from api.refunds import routes as refunds
 from api.refunds.models import Refund, Reprint, VoidedSale
 from api.reports import routes as reports
+from api.reports.models import JobLease, StoredReconciliation
 from api.sales import routes as sales
 from api.sales.models import Payment, Sale, TrainingSale
 from api.settings import routes as settings
@@ -73,6 +74,7 @@ DOCUMENTS = (
     *(OpenTicket, TrainingSale),
     *(Refund, VoidedSale, Reprint),
     *(OpRecord, Event, AuditRow, AuditHead),
+    *(StoredReconciliation, JobLease),
 )
 ROUTERS = (
     identity.public,

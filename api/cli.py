@@ -1,14 +1,18 @@
-"""`playpark api`: the server, with a MongoDB of its own if asked."""
+"""`playpark api`: the server. `playpark reconcile`: the proof of its books."""
 
 import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvicorn
+from pydantic import TypeAdapter, ValidationError
+from pymongo.errors import PyMongoError
+from rich.console import Console
 from uvicorn.loops.auto import auto_loop_factory
 
 from api.app import create_app, prepare
@@ -16,12 +20,17 @@ from api.platform.embedded import EmbeddedMongo, EmbeddedMongoError
 from api.platform.http_protocol import BoundedHttpProtocol
 from api.platform.logs import configure_logging
 from api.platform.mongo import Mongo
-from api.platform.settings import Settings, load_settings
+from api.platform.settings import Environment, Settings, load_settings
+from api.platform.uow import UnitOfWork
+from api.reports import command
+from api.reports import nightly as jobs
+from playpark.clock import BusinessDate, SystemClock
+from playpark.contracts.reports import Reconciliation
 from playpark.errors import ErrorCode, PlayParkError
 
 
 def register(app: typer.Typer) -> None:
-    """Add `playpark api`."""
+    """Add `playpark api` and `playpark reconcile`."""
 
     @app.command()
     def api(
@@ -34,6 +43,14 @@ def register(app: typer.Typer) -> None:
         data: Annotated[Path, typer.Option(help="Folder of the embedded MongoDB's data.")] = Path(
             ".data/mongo"
         ),
+        nightly: Annotated[
+            bool | None,
+            typer.Option(
+                "--nightly/--no-nightly",
+                help="Reconcile each store's last days in the background.",
+                show_default="on; off with ENVIRONMENT=test",
+            ),
+        ] = None,
     ) -> None:
         """Serve the API."""
         settings = load_settings()
@@ -41,7 +58,70 @@ def register(app: typer.Typer) -> None:
         with contextlib.ExitStack() as stack:
             listener = stack.enter_context(_listen(host, settings.port if port is None else port))
             uri = stack.enter_context(_database(settings, embedded=embedded, data=data))
-            serve(settings, uri, listener, demo=demo)
+            if nightly is None:
+                nightly = settings.environment is not Environment.TEST
+            serve(settings, uri, listener, demo=demo, nightly=nightly)
+
+    @app.command()
+    def reconcile(
+        day: Annotated[
+            str | None,
+            typer.Option("--date", help="Trading day, such as 2026-11-21; by default yesterday's."),
+        ] = None,
+        store: Annotated[str | None, typer.Option(help="Id of one store; by default all.")] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+        embedded: Annotated[
+            bool, typer.Option("--embedded", help="The books are in the API's own MongoDB.")
+        ] = False,
+        data: Annotated[Path, typer.Option(help="Folder of the embedded MongoDB's data.")] = Path(
+            ".data/mongo"
+        ),
+    ) -> None:
+        """Prove that sales, payments, shifts, tickets and Z reports of a day agree.
+
+        Exit code 0: whole; 1: a document breaks the books; 2: nothing could be checked.
+        """
+        try:
+            results = _reconcile(_day(day), store, embedded=embedded, data=data)
+        except PlayParkError as refusal:
+            typer.echo(f"playpark: {refusal.message}", err=True)
+            raise typer.Exit(2) from None
+        if as_json:
+            typer.echo(command.as_json(results))
+        else:
+            command.show(results, Console())
+        raise typer.Exit(0 if all(each.whole for each in results) else 1)
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return TypeAdapter(BusinessDate | None).validate_python(text)
+    except ValidationError:
+        message = "--date is a trading day, such as 2026-11-21."
+        raise PlayParkError(ErrorCode.VALIDATION, message) from None
+
+
+def _reconcile(
+    day: date | None, store_id: str | None, *, embedded: bool, data: Path
+) -> list[Reconciliation]:
+    """Raises PlayParkError for what cannot be checked."""
+    settings = load_settings()
+    configure_logging(settings.log_level)
+
+    async def run(uri: str) -> list[Reconciliation]:
+        mongo = Mongo(uri, settings.database)
+        try:
+            await mongo.ping()
+            uow = UnitOfWork(mongo, SystemClock())
+            return await command.reconcile_all(uow, day, store_id)
+        except PyMongoError as lost:
+            message = "MongoDB does not answer any more: run the command again."
+            raise PlayParkError(ErrorCode.UNAVAILABLE, message) from lost
+        finally:
+            mongo.close()
+
+    with _database(settings, embedded=embedded, data=data) as uri:
+        return asyncio.run(run(uri))
 
 
 @contextlib.contextmanager
@@ -76,7 +156,9 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(settings: Settings, uri: str, listener: socket.socket, *, demo: bool) -> None:
+def serve(
+    settings: Settings, uri: str, listener: socket.socket, *, demo: bool, nightly: bool = False
+) -> None:
     """Run until SIGINT or SIGTERM. Raises PlayParkError where the database is not usable."""
 
     async def run() -> None:
@@ -94,7 +176,8 @@ def serve(settings: Settings, uri: str, listener: socket.socket, *, demo: bool) 
         address, port = listener.getsockname()[:2]
         typer.echo(f"PlayPark API on http://{address}:{port}  (pages: /docs, health: /health)")
         try:
-            await server.serve(sockets=[listener])
+            async with jobs.running(platform) if nightly else contextlib.nullcontext():
+                await server.serve(sockets=[listener])
         finally:
             platform.close()
         if not server.started:

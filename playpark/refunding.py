@@ -132,7 +132,8 @@ def plan_refund(
         if paid:
             parts.append((each, paid))
     paid_out = state.money_left - left
-    surcharge = state.surcharge_total if final else 0
+    # Free tickets may come back after the last satang did: then nothing goes with them.
+    surcharge = state.surcharge_total if final and state.goods_left else 0
     return RefundPlan(
         tickets=tickets,
         parts=parts,

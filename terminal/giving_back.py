@@ -81,6 +81,8 @@ class GivingBack:
         }
         """By op_id: what waits, and what was answered in this run."""
         self._asking: set[str] = set()
+        self._busy: set[str] = set()
+        """Sales for which something is being written down at this moment."""
         self.unseen: list[Outcome] = []
         """Answers that came late: they stay before the cashier until they are confirmed."""
         self._papers = papers
@@ -237,23 +239,22 @@ class GivingBack:
         if counter.shift is None:
             message = "No shift is open here: open one before money is given back."
             raise PlayParkError(ErrorCode.SHIFT_CLOSED, message)
-        mine = {op.op_id for op in counter.store.pending_of(KINDS)}
-        for each in self.waiting:
-            if each.op_id in mine and self._sale_of(each.op_id) == found.sale.sale_id:
-                message = "Something is asked for this sale already: wait for its answer."
-                raise PlayParkError(ErrorCode.CONFLICT, message)
-
-    def _sale_of(self, op_id: str) -> str | None:
-        op = self._counter.store.op(op_id)
-        return op.body.get("sale_id") if op else None
+        asked = {op.body.get("sale_id") for op in counter.store.pending_of(KINDS)}
+        if found.sale.sale_id in asked | self._busy:
+            message = "Something is asked for this sale already: wait for its answer."
+            raise PlayParkError(ErrorCode.CONFLICT, message)
 
     async def _ask_for(
         self, kind: OpKind, body: Any, found: FoundSale, why: Why, token: str
     ) -> Outcome:
         memo = _memo(found, why, self._counter)
-        op = await self._counter.append(
-            kind, body, committed=False, prints=True, approval=token, memo=memo
-        )
+        self._busy.add(found.sale.sale_id)
+        try:
+            op = await self._counter.append(
+                kind, body, committed=False, prints=True, approval=token, memo=memo
+            )
+        finally:
+            self._busy.discard(found.sale.sale_id)
         self.outcomes[op.op_id] = _waiting(op)
         self._asking.add(op.op_id)
         self._papers.expect(op)

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from api.reports.findings import Findings
 from api.reports.repository import Books, Row, StoreRef
 from api.reports.shift_checks import LINK_FIELDS, SHIFT_FIELDS, ShiftBooks
+from api.shifts.figures import SaleAmounts
 from api.shifts.models import Shift, ZLink
 from playpark.clock import business_day_start, park_zone
 from playpark.ids import ReceiptNumber
@@ -18,7 +19,7 @@ from playpark.ids import ReceiptNumber
 class TradingDay:
     """`shifts` are those that anything of the day was booked on, or that were opened on it, by
     their shift_id; `totals` the day's sums, satang; `numbers` the lowest and highest receipt
-    number of each (device code, series)."""
+    number of each (device code, series), `voided` what each voided sale had added to its shift."""
 
     books: Books
     store: StoreRef
@@ -27,6 +28,7 @@ class TradingDay:
     shifts: dict[str, ShiftBooks] = field(default_factory=dict)
     totals: Counter[str] = field(default_factory=Counter)
     numbers: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    voided: dict[str, SaleAmounts] = field(default_factory=dict)
 
     @property
     def iso(self) -> str:

@@ -8,7 +8,7 @@ from playpark.money import format_satang
 
 SALES, PAYMENTS, TICKETS, REFUNDS, VOIDS = "sales", "payments", "tickets", "refunds", "voids"
 SHIFTS, MOVEMENTS, Z_REPORTS, Z_HEADS = "shifts", "cash_movements", "z_reports", "z_counters"
-LEDGER, OPERATIONS = "receipt_ledger", "operations"
+LEDGER, REPRINTS = "receipt_ledger", "reprints"
 NOTHING = "nothing"
 
 

@@ -29,7 +29,7 @@ from api.reports.sale_checks import (
     check_sale,
 )
 from api.sales.models import Payment, Sale
-from api.shifts.figures import Figures, RefundAmounts, SaleAmounts, of_refund, of_sale
+from api.shifts.figures import SaleAmounts, of_sale
 from api.tickets.models import Ticket
 from playpark.contracts.reports import BookCheck
 
@@ -50,8 +50,12 @@ async def read_sales(day: TradingDay) -> None:
 async def with_all(books: Books, sales: Sequence[Row]) -> list[SaleBooks]:
     """Sales with their payments, tickets, refunds, voids and ledger rows."""
     ids = [row["_id"] for row in sales]
-    payments = grouped(await books.by(Payment, PAYMENT_FIELDS, "sale_id", ids, sort="position"), "sale_id")
-    tickets = grouped(await books.by(Ticket, TICKET_FIELDS, "sale_id", ids, sort="position"), "sale_id")
+    payments = grouped(
+        await books.by(Payment, PAYMENT_FIELDS, "sale_id", ids, sort="position"), "sale_id"
+    )
+    tickets = grouped(
+        await books.by(Ticket, TICKET_FIELDS, "sale_id", ids, sort="position"), "sale_id"
+    )
     given = grouped(await books.by(Refund, REFUND_FIELDS, "sale_id", ids), "sale_id")
     voids = grouped(await books.by(VoidedSale, VOID_FIELDS, "sale_id", ids), "sale_id")
     numbers = {row["receipt_no"] for row in sales}
@@ -90,9 +94,11 @@ def _check(day: TradingDay, books: SaleBooks) -> None:
 def _count(day: TradingDay, books: SaleBooks) -> None:
     sale, totals = books.sale, day.totals
     shift = day.shifts.get(sale["shift_id"])
+    amounts = amounts_of(sale, books.payments, len(books.tickets))
     if shift is not None:
-        shift.book(SALES, sale, figures(books.sale, books.payments, len(books.tickets)))
+        shift.book(SALES, sale, of_sale(amounts))
     if books.voided:
+        day.voided[sale["_id"]] = amounts
         return
     totals["sales_count"] += 1
     totals["sales"] += sale["grand_total"]
@@ -103,22 +109,20 @@ def _count(day: TradingDay, books: SaleBooks) -> None:
         totals["no_shift"] += sale["grand_total"]
 
 
-def figures(sale: Row, payments: Sequence[Row], tickets: int) -> Figures:
+def amounts_of(sale: Row, payments: Sequence[Row], tickets: int) -> SaleAmounts:
     """What a sale added to its shift."""
     by_method: dict[str, int] = {}
     for row in payments:
         by_method[row["method"]] = by_method.get(row["method"], 0) + row["amount"]
-    return of_sale(
-        SaleAmounts(
-            amount=sum(by_method.values()),
-            cash=by_method.get("cash", 0),
-            by_method=by_method,
-            tickets=tickets,
-            discounts=sale["discount_total"],
-            tax=sale["tax_total"],
-            surcharges=sale["surcharge_total"],
-            cash_rounding=sale["cash_rounding"],
-        )
+    return SaleAmounts(
+        amount=sum(by_method.values()),
+        cash=by_method.get("cash", 0),
+        by_method=by_method,
+        tickets=tickets,
+        discounts=sale["discount_total"],
+        tax=sale["tax_total"],
+        surcharges=sale["surcharge_total"],
+        cash_rounding=sale["cash_rounding"],
     )
 
 
@@ -203,15 +207,6 @@ async def read_refunds(day: TradingDay) -> None:
         for each in await with_all(books, sales):
             day.findings.extend(refunds(each))
         await asyncio.sleep(0)
-
-
-def refund_figures(row: Row) -> Figures:
-    """What a refund added to its shift."""
-    by_method = {part["method"]: part["amount"] for part in row["parts"]}
-    amounts = RefundAmounts(
-        amount=row["amount"], cash=by_method.get("cash", 0), by_method=by_method
-    )
-    return of_refund(amounts)
 
 
 def chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:

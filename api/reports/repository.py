@@ -13,11 +13,14 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from api.identity.models import Store
+from api.identity.repository import StoreRepository
 from api.platform.documents import scoped_id
 from api.platform.repository import Repository
+from api.platform.scope import Scope
 from api.platform.uow import UnitOfWork, Work
 from api.reports.models import JobLease, StoredReconciliation
 from api.tickets.models import Ticket
+from playpark.errors import ErrorCode, PlayParkError
 
 Row = dict[str, Any]
 PAGE = 200
@@ -125,17 +128,24 @@ class StoreRef:
     """When it was made."""
 
 
-async def all_stores(work: Work, store_id: str | None = None) -> list[StoreRef]:
-    """The stores of every tenant, or the one that is named: for the operator's command and the
-    nightly job, which nobody's token confines. What follows is confined to each of them."""
-    where = {} if store_id is None else {"_id": store_id}
+async def all_stores(work: Work) -> list[StoreRef]:
+    """The stores of every tenant: for the operator's command and the nightly job, which nobody's
+    token confines. What follows is confined to each of them."""
     cursor = work.collection(Store.__collection__).find(
-        where, {"tenant_id": 1, "name": 1, "tz": 1, "created_at": 1}, session=work.session
+        {}, {"tenant_id": 1, "name": 1, "tz": 1, "created_at": 1}, session=work.session
     )
     return [
         StoreRef(row["tenant_id"], row["_id"], row["name"], row["tz"], row["created_at"])
         for row in await cursor.sort("_id", 1).to_list(None)
     ]
+
+
+async def own_store(work: Work, scope: Scope) -> StoreRef:
+    """The store of a scope. Raises E_NOT_FOUND."""
+    store = await StoreRepository.of(work, scope).find_one(_id=scope.store_id)
+    if store is None:
+        raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such store.")
+    return StoreRef(store.tenant_id, store.id, store.name, store.tz, store.created_at)
 
 
 class ReconciliationRepository(Repository[StoredReconciliation]):
@@ -172,12 +182,12 @@ class LeaseRepository(Repository[JobLease]):
 
     async def take(self, job: str, holder: str, lasts: timedelta) -> bool:
         """Whether `holder` does the job now: nobody else is at it, or has died over it."""
-        free = [{"holder": holder}, {"expires_at": {"$lte": self.work.now}}]
+        free: dict[str, Any] = {
+            "$or": [{"holder": holder}, {"expires_at": {"$lte": self.work.now}}]
+        }
         until = {"holder": holder, "expires_at": self.work.now + lasts}
         try:
-            taken = await self.change(
-                {"$set": until}, upsert=True, _id=self._key(job), **_any(free)
-            )
+            taken = await self.change({"$set": until}, upsert=True, _id=self._key(job), **free)
         except DuplicateKeyError:
             return False  # the lease exists and is held
         return taken is not None
@@ -188,4 +198,3 @@ class LeaseRepository(Repository[JobLease]):
 
     def _key(self, job: str) -> str:
         return scoped_id(self.tenant_id, str(self.store_id), job)
-

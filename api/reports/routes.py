@@ -1,5 +1,48 @@
 """HTTP of reports."""
 
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Query
+from fastapi.responses import StreamingResponse
+
+from api.platform.csv import CSV, Cell, WantsCsv, stream_csv
+from api.platform.envelope import ok
 from api.platform.http import private_router
+from api.platform.services import App, Caller
+from api.reports import service
+from playpark.clock import BusinessDate
+from playpark.contracts.base import Envelope
+from playpark.contracts.reports import Reconciliation
 
 private = private_router("reports")
+COLUMNS = (
+    *("business_date", "check", "collection", "document_id", "expected", "found", "why"),
+    "others",
+)
+
+
+@private.get("/reports/reconciliation", response_model=Envelope[Reconciliation], responses=CSV)
+async def reconciliation(
+    platform: App,
+    scope: Caller,
+    wants_csv: WantsCsv,
+    date: Annotated[
+        BusinessDate | None,
+        Query(description="the trading day, such as 2026-11-21; without it the last one"),
+    ] = None,
+    fresh: Annotated[
+        bool, Query(description="Check again now, and do not answer what was stored.")
+    ] = False,
+) -> Envelope[Reconciliation] | StreamingResponse:
+    """Whether sales, payments, shifts, tickets and Z reports of a trading day agree, and the
+    first document of each check that does not. As CSV one row a break: none where all is whole.
+    Needs `reports_view`."""
+    found = await service.report(platform, scope, date, fresh=fresh)
+    return await stream_csv(COLUMNS, _rows(found)) if wants_csv else ok(found)
+
+
+async def _rows(found: Reconciliation) -> AsyncIterator[list[Cell]]:
+    for each in found.breaks:
+        told = (each.check.value, each.collection, each.document_id, each.expected, each.found)
+        yield [found.business_date, *told, each.why, each.others]

@@ -127,8 +127,8 @@ def totals(books: ShiftBooks, row: Row, movement_amounts: dict[str, int]) -> Ite
     if name is None:
         return
     for movement in books.movements:
-        told: int = movement_amounts.get(movement["_id"], movement["amount"])
-        if movement["amount"] != told:
+        told = movement_amounts.get(movement["_id"])
+        if told is not None and movement["amount"] != told:
             why = f"This movement was made and audited with {baht(told)}."
             check = BookCheck.SHIFTS
             yield broken(check, MOVEMENTS, movement["_id"], told, movement["amount"], why)

@@ -82,13 +82,12 @@ class RuleStage:
 
     def _try(self, work: Working, rule: Rule, lines: list[Line], slots: "_Slots") -> None:
         free, blocker = slots.free(rule, lines)
-        if blocker is not None and not free:
-            why = f"{rule.name}: not together with {blocker.name}"
-            work.skip(self.kind.value, why, "not_stackable", rule.id)
-            return
-        effect = self.reckon(rule, free)
-        if not effect.off and not self.replaces:
-            work.skip(self.kind.value, f"{rule.name}: {effect.why}", "no_effect", rule.id)
+        effect = self.reckon(rule, free) if free else Effect.none("")
+        if not effect.off and not (self.replaces and free):
+            reason, why = "no_effect", effect.why
+            if blocker is not None:
+                reason, why = "not_stackable", f"not together with {blocker.name}"
+            work.skip(self.kind.value, f"{rule.name}: {why}", reason, rule.id)
             return
         self.take(rule, effect)
         slots.close(rule, effect)
@@ -156,5 +155,8 @@ class _Slots:
             self._closed |= dict.fromkeys(keys, rule)
 
     def _keys(self, effect: Effect) -> list[int]:
+        """Where the rule worked: a set holds its tickets, even where its satangs ran out."""
+        if effect.units or self._replaces:
+            return [line.index for line in effect.lines]
         each = zip(effect.lines, effect.offs, strict=True)
-        return [line.index for line, off in each if off or self._replaces]
+        return [line.index for line, off in each if off]

@@ -5,6 +5,7 @@ them by their ids alone. What is reported is such a cart: the search is exact, n
 fields, because windows wrap midnight, weekdays and dates meet, and a minimum may be out of reach.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -15,7 +16,6 @@ from playpark.clock import park_zone
 from playpark.contracts.catalog import PackageView, SalesChannel
 from playpark.contracts.pricing import MAX_LINES, MAX_TICKETS, Cart, CartLine
 from playpark.contracts.rules import RuleKind, RuleView
-from playpark.money import percent_of
 from playpark.pricing.compiled import Rule
 from playpark.pricing.windows import Moment, Window
 
@@ -143,33 +143,36 @@ class _Search:
 
 def _one_line(one: Rule, two: Rule, on_sale: list[PackageView]) -> Wanted | None:
     """Rules on lines meet on one line of a package that both are for."""
+    timed = one.kind is RuleKind.TIME_OF_DAY  # works at any price
+    first, second = (0, 0) if timed else (_enough(one), _enough(two))
+    if first is None or second is None:
+        return None
     for package in on_sale:
         if _is_for(one, package) and _is_for(two, package):
-            needed = [_units(rule, package.price) for rule in (one, two)]
-            if None not in needed:
-                return {package.package_id: max(units for units in needed if units is not None)}
+            units = max(1, _missing(max(first, second), package.price))
+            if units <= MAX_TICKETS:
+                return {package.package_id: units}
     return None
 
 
 def _two_baskets(one: Rule, two: Rule, on_sale: list[PackageView]) -> Wanted | None:
     """Rules on the cart meet in every cart that has enough for each: the dearest tickets of each,
-    or of both, get there with the fewest units."""
+    and of both, get there with the fewest units."""
     first = _dearest([package for package in on_sale if _is_for(one, package)])
     second = _dearest([package for package in on_sale if _is_for(two, package)])
-    if first is None or second is None:
+    enough = _enough(one), _enough(two)
+    if first is None or second is None or enough[0] is None or enough[1] is None:
         return None
     shared = _dearest([each for each in on_sale if _is_for(one, each) and _is_for(two, each)])
     for common in range(MAX_TICKETS + 1 if shared is not None else 1):
         worth = common * shared.price if shared is not None else 0
-        needed = _units(one, first.price, worth), _units(two, second.price, worth)
-        if needed[0] is None or needed[1] is None:
-            continue
-        wanted: Wanted = {shared.package_id: common} if shared is not None and common else {}
-        for package, units in ((first, needed[0]), (second, needed[1])):
-            if units:
-                wanted[package.package_id] = wanted.get(package.package_id, 0) + units
-        if sum(wanted.values()) <= MAX_TICKETS:
-            return wanted
+        of_first = _missing(enough[0] - worth, first.price)
+        of_second = _missing(enough[1] - worth, second.price)
+        if common + of_first + of_second <= MAX_TICKETS:
+            wanted: Counter[str] = Counter({first.package_id: of_first})
+            wanted[second.package_id] += of_second
+            wanted[shared.package_id if shared is not None else first.package_id] += common
+            return dict(+wanted)
     return None
 
 
@@ -187,25 +190,23 @@ def _sets(one: Rule, two: Rule, prices: dict[str, int]) -> Wanted | None:
     return {each: max(one.sets.get(each, 0), two.sets.get(each, 0)) for each in packages}
 
 
-def _units(rule: Rule, price: int, worth: int = 0) -> int | None:
-    """How many units at `price`, beside `worth` satang, the rule needs to work; None for never."""
-    if rule.kind is RuleKind.TIME_OF_DAY:
-        return 1
-    params = rule.params
-    most = worth + MAX_TICKETS * price
-    enough = max(params.min_subtotal or 0, _least_for_effect(params.percent, params.amount))
-    if enough > most or not (params.percent or params.amount):
+def _enough(rule: Rule) -> int | None:
+    """The smallest amount, satang, on which the rule works; None where it never does."""
+    rate, amount = rule.params.percent, rule.params.amount
+    if amount:
+        least = 1
+    elif rate:
+        least = -(-5_000 // rate)  # from half a satang on it is one (R2)
+    else:
         return None
-    missing = enough - worth
-    return -(-missing // price) if missing > 0 else 0
+    return max(least, rule.params.min_subtotal or 0)
 
 
-def _least_for_effect(rate: int | None, amount: int | None) -> int:
-    """The smallest base from which a rule takes at least one satang off."""
-    if amount is not None or not rate:
-        return 1
-    least = -(-5_000 // rate)
-    return least if percent_of(least, rate) else least + 1
+def _missing(amount: int, price: int) -> int:
+    """Units at `price` that make up `amount`; more than any cart holds where none do."""
+    if amount <= 0:
+        return 0
+    return -(-amount // price) if price else MAX_TICKETS + 1
 
 
 def _is_for(rule: Rule, package: PackageView) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -403,3 +404,22 @@ async def test_the_list_of_shifts_goes_by_opening_time_and_filters(
         assert header.startswith("shift_id,device_id,business_date,status")
         assert [row.split(",")[0] for row in rows if row] == opened[::-1]
         assert table.headers["content-type"].startswith("text/csv")
+
+
+async def test_shifts_opened_in_the_same_instant_are_each_listed_once(
+    pos: Outsider, api_url: str
+) -> None:
+    at = datetime.now(UTC).isoformat()
+    opened = [op("shift_open", {"cash_open": 0}, occurred_at=at) for _ in range(4)]
+    await applied(pos, *opened)  # each supersedes the one before
+    async with office(api_url) as boss:
+        listed: list[str] = []
+        cursor: dict[str, str] = {}
+        while len(listed) <= len(opened):
+            query = {"device_id": pos.device["device_id"], "limit": 1, **cursor}
+            page = await tell(boss, "GET", "/shifts", **query)
+            listed += [shift["shift_id"] for shift in page["items"]]
+            if page["next_cursor"] is None:
+                break
+            cursor = {"cursor": page["next_cursor"]}
+    assert listed == sorted((each["op_id"] for each in opened), reverse=True)

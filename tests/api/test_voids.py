@@ -133,6 +133,24 @@ async def test_of_a_void_and_a_refund_at_once_one_wins(
     assert (await close(till))["cash_expected"] == closing
 
 
+async def test_R32_of_a_void_and_an_admission_at_once_one_wins(
+    till: Outsider, gate: Outsider
+) -> None:
+    for turn in range(6):
+        sold = await till.sell(("Adult day pass", 1))
+        sale_id, ticket = sold["sale"]["sale_id"], sold["tickets"][0]
+        approval = await approve(till, "void", sale_id)
+        show = {"qr_token": ticket["qr_token"]}
+        racers = [
+            gate.call("POST", "/v1/tickets/redeem", show, key=new_ulid()),
+            ask(till, f"/v1/sales/{sale_id}/void", REASON, approval=approval),
+        ]
+        answers = await asyncio.gather(*racers[:: 1 if turn % 2 else -1])
+        shown, voided = answers[:: 1 if turn % 2 else -1]
+        passed = shown.json()["data"]["result"] == "pass"
+        assert passed == (voided.status_code == 409)
+
+
 async def test_R42_a_void_needs_its_own_approval_for_its_sale_and_amount(till: Outsider) -> None:
     sold, other = await till.sell(("Adult day pass", 1)), await till.sell(("Carousel ride", 1))
     sale_id, total = sold["sale"]["sale_id"], sold["sale"]["grand_total"]

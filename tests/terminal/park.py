@@ -544,7 +544,7 @@ class Park:
     def _answer_void(self, op: dict[str, Any]) -> dict[str, Any]:
         sold = self._sold(op["body"]["sale_id"])
         sold["sale"]["status"] = "voided"
-        return {"sale": dict(sold["sale"])}
+        return {**_of_op(op, "void_id"), "sale": dict(sold["sale"])}
 
     def _answer_reprint(self, op: dict[str, Any]) -> dict[str, Any]:
         body = op["body"]

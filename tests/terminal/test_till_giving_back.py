@@ -87,7 +87,7 @@ async def test_R31_until_the_answer_the_till_says_wait_and_a_late_answer_stays_t
     assert outcome.parts == ()
     assert "do not give money back" in outcome.sentence
     assert "refund" not in rich_desk.paper.names
-    with pytest.raises(PlayParkError, match="needs the server|asked for this sale already"):
+    with pytest.raises(PlayParkError, match=r"needs the server|asked for this sale already"):
         await rich.giving_back.refund(found, None, WHY, "t")
 
     await rich.engine.drain()
