@@ -16,6 +16,15 @@ from playpark.ids import ReceiptNumber
 
 
 @dataclass(slots=True)
+class Numbers:
+    """The lowest and the highest receipt number of a day, and on how many documents."""
+
+    low: int = 0
+    high: int = 0
+    documents: int = 0
+
+
+@dataclass(slots=True)
 class TradingDay:
     """`shifts` are those that anything of the day was booked on, or that were opened on it, by
     their shift_id; `totals` the day's sums, satang; `numbers` the lowest and highest receipt
@@ -27,7 +36,7 @@ class TradingDay:
     findings: Findings = field(default_factory=Findings)
     shifts: dict[str, ShiftBooks] = field(default_factory=dict)
     totals: Counter[str] = field(default_factory=Counter)
-    numbers: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    numbers: dict[tuple[str, str], Numbers] = field(default_factory=dict)
     voided: dict[str, SaleAmounts] = field(default_factory=dict)
 
     @property
@@ -47,14 +56,16 @@ class TradingDay:
         return business_day_start(self.date + timedelta(days=1), self.zone)
 
     def note(self, receipt_no: str) -> None:
-        """A number of the day. One that cannot be read has no row in the ledger either."""
+        """A number that a document of the day has. One that cannot be read has no row in the
+        ledger either."""
         try:
             number = ReceiptNumber.parse(receipt_no)
         except ValueError:
             return
-        series = (number.device_code, number.series.value)
-        low, high = self.numbers.get(series, (number.number, number.number))
-        self.numbers[series] = (min(low, number.number), max(high, number.number))
+        used = self.numbers.setdefault((number.device_code, number.series.value), Numbers())
+        used.low = min(used.low or number.number, number.number)
+        used.high = max(used.high, number.number)
+        used.documents += 1
 
     async def load_shifts(self, shift_ids: Iterable[str | None]) -> None:
         """Read these shifts and their Z reports, those that are not here yet."""

@@ -13,7 +13,7 @@ from api.receipts.models import LedgerEntry, LedgerState
 from api.refunds.models import Refund, Reprint, VoidedSale
 from api.reports.day import TradingDay
 from api.reports.findings import LEDGER, NOTHING, broken
-from api.reports.reading_sales import LEDGER_FIELDS, chunks
+from api.reports.reading_sales import LEDGER_FIELDS
 from api.reports.repository import IDS, Row
 from api.sales.models import Sale, TrainingSale
 from api.shifts.models import CashMovement, Shift, ZLink
@@ -85,17 +85,21 @@ async def check_numbers(day: TradingDay) -> None:
     for shift in day.shifts.values():
         if shift.close is not None and (number := shift.close["report"]["receipt_no"]):
             day.note(number)
-    for (code, series), (low, high) in sorted(day.numbers.items()):
-        gap = await _gap(day, code, series, high)
+    for (code, series), used in sorted(day.numbers.items()):
+        gap = await _gap(day, code, series, used.high)
         if gap is not None:
             number = str(ReceiptNumber(code, ReceiptSeries(series), gap))
             why = (
-                f"There is no receipt {number}, though {high} numbers were given out: "
+                f"There is no receipt {number}, though {used.high} numbers were given out: "
                 "it was not sent yet, or it has vanished."
             )
             key = day.books.key(number)
             day.findings.add(broken(BookCheck.RECEIPTS, LEDGER, key, "a row", NOTHING, why))
-        await _rows(day, code, series, low, high)
+        spans = _spans(day, code, series, used.low, used.high)
+        applied = LedgerState.APPLIED.value
+        rows = [await day.books.count(LedgerEntry, _id=span, state=applied) for span in spans]
+        if sum(rows) != used.documents:
+            await _rows(day, spans)
 
 
 async def _gap(day: TradingDay, code: str, series: str, high: int) -> int | None:
@@ -136,9 +140,9 @@ def _spans(day: TradingDay, code: str, series: str, first: int, last: int) -> li
     return spans
 
 
-async def _rows(day: TradingDay, code: str, series: str, low: int, high: int) -> None:
-    """What took each number of the day: its operation and its document are there."""
-    for span in _spans(day, code, series, low, high):
+async def _rows(day: TradingDay, spans: Sequence[Mapping[str, Any]]) -> None:
+    """What took each number: its operation and its document are there, if of another day."""
+    for span in spans:
         pages = day.books.pages(LedgerEntry, LEDGER_FIELDS, size=IDS, _id=span)
         async for page in pages:
             taken = [row for row in page if row["state"] == LedgerState.APPLIED]
@@ -152,5 +156,4 @@ async def _rows(day: TradingDay, code: str, series: str, low: int, high: int) ->
                     why = f"No operation took receipt number {row['receipt_no']}."
                     check, op_id = BookCheck.RECEIPTS, row["op_id"]
                     day.findings.add(broken(check, LEDGER, row["_id"], NOTHING, op_id, why))
-            for chunk in chunks(list(records.values())):
-                await _have_documents(day, chunk)
+            await _have_documents(day, list(records.values()))

@@ -23,7 +23,7 @@ from api.tickets.models import Ticket
 from playpark.errors import ErrorCode, PlayParkError
 
 Row = dict[str, Any]
-PAGE = 200
+PAGE = 100
 """Sales with all that hangs on them: a page is a few milliseconds of the event loop."""
 IDS = 1_000
 

@@ -20,7 +20,7 @@ from playpark.contracts.sales import SaleStatus
 SALE_FIELDS = (
     *("op_id", "device_id", "shift_id", "receipt_no", "business_date", "status", "flags"),
     *("subtotal", "discount_total", "tax_total", "surcharge_total", "cash_rounding"),
-    *("grand_total", "amount_tendered", "change", "surcharges"),
+    *("grand_total", "amount_tendered", "change", "surcharges", "payment_method"),
     *("lines.qty", "lines.gross", "lines.line_discount", "lines.cart_discount", "lines.payable"),
     *("lines.vat", "lines.slices"),
     *("refund_seq", "refunded", "refunded_goods", "refunded_cash_goods", "refunded_cash"),
@@ -184,10 +184,18 @@ def payments(books: SaleBooks) -> Iterator[Discrepancy]:
         yield broken(check, PAYMENTS, extra["_id"], NOTHING, extra["amount"], why)
         return
     missing = skipped(rows)
+    methods = {row["method"] for row in rows}
+    if sale["payment_method"] == "split" and len(methods) < 2:
+        missing = len(rows) if missing is None else missing
     paid = sum(row["amount"] for row in rows)
     if missing is not None or (not rows and sale["grand_total"]):
         why = f"Payment {(missing or 0) + 1} of sale {number} is not there any more."
         yield broken(check, SALES, sale["_id"], sale["grand_total"], paid, why)
+        return
+    if rows and sale["payment_method"] not in {"split", *methods}:
+        why = f"Sale {number} was paid by {sale['payment_method']}."
+        right, found = sale["payment_method"], rows[0]["method"]
+        yield broken(check, PAYMENTS, rows[0]["_id"], right, found, why)
         return
     on_top = {each["payment"]: each["amount"] for each in sale["surcharges"]}
     for row in rows:

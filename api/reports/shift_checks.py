@@ -59,8 +59,13 @@ class ShiftBooks:
         if into is self.booked and AFTER_CLOSE in row["flags"]:
             self.unsealed[row["op_id"]] = (collection, row["_id"])
             return
-        for name, amount in figures.increments().items():
-            into[name] += amount
+        for name in NAMES:
+            value = getattr(figures, name)
+            if isinstance(value, int):
+                into[name] += value
+            else:
+                for method, amount in value.items():
+                    into[f"{name}.{method}"] += amount
 
     def of_kind(self, kind: ZKind) -> list[Row]:
         return [link for link in self.links if link["kind"] == kind]

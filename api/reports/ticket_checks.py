@@ -23,20 +23,32 @@ def tickets(sale: Row, rows: list[Row]) -> Iterator[Discrepancy]:
     by_unit: dict[str, list[Row]] = {}
     for row in rows:
         by_unit.setdefault(row["unit"], []).append(row)
+    before = 0
     for index, line in enumerate(sale["lines"]):
         for position, part in enumerate(line["slices"]):
-            of_unit = by_unit.pop(f"{index}:{position}", [])
+            unit = f"{index}:{position}"
+            of_unit = by_unit.pop(unit, [])
             if not of_unit:
-                why = f"Unit {position + 1} on line {index + 1} of sale {number} has no ticket."
-                yield broken(check, SALES, sale["_id"], "a ticket", NOTHING, why)
+                yield _without_ticket(sale, unit, rows[before:])
                 return
             if found := _unit(sale, part, of_unit):
                 yield found
                 return
+            before += len(of_unit)
     for strays in by_unit.values():
         why = f"Sale {number} has no unit {strays[0]['unit']}: this ticket was not sold with it."
         yield broken(check, TICKETS, strays[0]["_id"], NOTHING, strays[0]["unit"], why)
         return
+
+
+def _without_ticket(sale: Row, unit: str, rest: list[Row]) -> Discrepancy:
+    """Tickets stand in the order of their units: the one in this unit's place names another."""
+    check, number = BookCheck.TICKETS, sale["receipt_no"]
+    if rest:
+        why = f"This ticket of sale {number} stands in the place of unit {unit}."
+        return broken(check, TICKETS, rest[0]["_id"], unit, rest[0]["unit"], why)
+    why = f"The ticket of unit {unit} of sale {number} is not there any more."
+    return broken(check, SALES, sale["_id"], "a ticket", NOTHING, why)
 
 
 def _unit(sale: Row, part: Row, rows: list[Row]) -> Discrepancy | None:
@@ -48,8 +60,8 @@ def _unit(sale: Row, part: Row, rows: list[Row]) -> Discrepancy | None:
         return None
     name = wrong[0] if wrong else "vat_rate"
     odd = rates[0] if rates else _odd_ticket(part, rows)
-    if wrong and len(rows) > 1 and rows[0]["slice"][name] == part[name]:
-        odd = rows[-1]  # the first one is the whole unit: the others were added
+    if len(rows) > 1 and all(rows[0]["slice"][each] == part[each] for each in MONEY):
+        odd = rows[1]  # the first one is the whole unit: the others were added
     others = sum(row["slice"][name] for row in rows if row is not odd) if wrong else 0
     expected, found = part[name] - others, odd["slice"][name]
     why = f"{name} of this ticket is not its share in sale {number}."

@@ -1,5 +1,6 @@
 """The sale: one transaction of sale, payments, tickets, shift totals, events, audit (R14–R32)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -28,6 +29,7 @@ from playpark.clock import business_date, business_day_start
 from playpark.contracts.approvals import EmployeeRef
 from playpark.contracts.employees import Permission
 from playpark.contracts.open_tickets import CheckoutIn
+from playpark.contracts.pricing import PricedLine
 from playpark.contracts.sales import SaleAnswer, SaleIn, SaleStatus
 from playpark.contracts.sync import OpKind
 from playpark.contracts.tickets import TicketStatus
@@ -100,7 +102,7 @@ class Selling:
         keys = self.platform.ticket_keys(scope.tenant_id)
         issued = await tickets.issue(work, scope, keys, context, specs)
         await _tell(work, scope, sale, issued, booking, approver)
-        return self._answer(scope, sale, payments, issued)
+        return self._answer(scope, sale, payments, issued, booking.priced.lines)
 
     async def check_out(
         self, work: Work, scope: Scope, op: Operation[CheckoutIn], sale_id: str
@@ -149,12 +151,18 @@ class Selling:
         return sale, payments, await tickets.of_sale(work, scope, sale_id)
 
     def _answer(
-        self, scope: Scope, sale: Sale, payments: list[Payment], issued: list[Ticket]
+        self,
+        scope: Scope,
+        sale: Sale,
+        payments: list[Payment],
+        issued: list[Ticket],
+        lines: Sequence[PricedLine] | None = None,
     ) -> SaleAnswer:
         sold_here = sale.device_id == scope.device.device_id
         keys = self.platform.ticket_keys(scope.tenant_id) if sold_here else None
         return SaleAnswer(
-            sale=view(sale, payments), tickets=[tickets.view(ticket, keys) for ticket in issued]
+            sale=view(sale, payments, lines),
+            tickets=[tickets.view(ticket, keys) for ticket in issued],
         )
 
     async def _practise(

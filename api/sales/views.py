@@ -1,12 +1,16 @@
 """Sales and payments as the API shows them."""
 
+from collections.abc import Sequence
+
 from api.sales.models import Payment, Sale
-from playpark.contracts.pricing import Totals
+from playpark.contracts.pricing import PricedLine, Totals
 from playpark.contracts.sales import PaymentSummary, PaymentView, SaleSummary, SaleView
 
 
-def view(sale: Sale, payments: list[Payment]) -> SaleView:
-    """A sale as it is now."""
+def view(
+    sale: Sale, payments: Sequence[Payment], lines: Sequence[PricedLine] | None = None
+) -> SaleView:
+    """A sale as it is now. `lines` are its own, where they are at hand and need no reading."""
     header = {name: getattr(sale, name) for name in Totals.model_fields}
     return SaleView(
         **header,
@@ -18,7 +22,7 @@ def view(sale: Sale, payments: list[Payment]) -> SaleView:
         shift_id=sale.shift_id,
         cashier_id=sale.cashier_id,
         cashier_name=sale.cashier_name,
-        lines=sale.lines,
+        lines=sale.lines if lines is None else lines,
         payments=[
             PaymentView(
                 payment_id=payment.id,

@@ -271,7 +271,7 @@ async def test_a_slip_that_the_printer_did_not_take_is_due_and_prints_later(rich
     assert outcome.standing is Standing.DONE
     rich_desk.paper.fails = None
     await rich.print_due()
-    await until(lambda: "refund" in rich_desk.paper.names)
+    await until(lambda: not rich.papers.due)
     [refund] = rich_desk.store.recent(["refund"], 5)
     assert (refund.state, refund.printing) == (OpState.APPLIED, PrintState.PRINTED)
 
