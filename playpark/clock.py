@@ -72,11 +72,15 @@ def _sane(value: D) -> D:
     raise ValueError(msg)
 
 
+def _utc(moment: datetime) -> datetime:
+    """In UTC, of a year that is sane there too: an offset may move it over the end of one."""
+    return _sane(to_utc_ms(_sane(moment)))
+
+
 UtcDatetime = Annotated[
     datetime,
     BeforeValidator(_only_dates),
-    AfterValidator(_sane),
-    AfterValidator(to_utc_ms),
+    AfterValidator(_utc),
     PlainSerializer(_rfc3339, return_type=str, when_used="json"),
 ]
 """An aware time of any offset in, UTC with milliseconds inside and out (RFC 3339)."""

@@ -135,7 +135,7 @@ ACTIONS: tuple[Action, ...] = (
         "move_cash",
         ("ctrl+g",),
         "^G",
-        "cash in/out",
+        "cash",
         "Cash in, out, to the safe",
         "Recorded with a slip.",
         lambda till: _real(till) and till.may(Permission.CASH_MOVEMENT),

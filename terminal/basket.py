@@ -112,9 +112,16 @@ class Basket:
         self._change(lines=tuple(lines))
 
     def void_line(self, index: int) -> None:
-        """Take a line out. Raises IndexError where there is none."""
+        """Take a line out. Raises IndexError where there is none.
+
+        With the last line goes all that belonged to this guest: the next one's sale is their own.
+        """
         self._at(index)
-        self._change(lines=self.rung.lines[:index] + self.rung.lines[index + 1 :])
+        if len(self.rung.lines) == 1:
+            self._before.append(self.rung)
+            self.rung = Rung()
+        else:
+            self._change(lines=self.rung.lines[:index] + self.rung.lines[index + 1 :])
 
     def choose_for_line(self, index: int, discount_id: str) -> None:
         """Give a line one of the store's discounts, or take it off again."""
@@ -205,9 +212,6 @@ class Basket:
     def _change(self, **changes: Any) -> None:
         self._before.append(self.rung)
         self.rung = replace(self.rung, **changes)
-        if not self.rung.lines:
-            # Nothing is left to take something off; who the guest is stays.
-            self.rung = replace(self.rung, promo_codes=(), discount_ids=())
 
 
 def tickets_per_unit(package: PackageView) -> int:

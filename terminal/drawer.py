@@ -150,16 +150,25 @@ class Drawer:
         if closing is None or closing.closed is None:
             message = "The server has not said what was expected yet: wait for it."
             raise PlayParkError(ErrorCode.CONFLICT, message)
-        difference = closing.closed.cash_diff
-        if recount is not None:
-            difference = recount - closing.closed.cash_expected
+        because = f"{why.label}{f': {why.text}' if why.text else ''}"
+        if recount is None:
+            difference = closing.closed.cash_diff
+            word = "too little" if difference < 0 else "too much"
+            return Question(
+                action=ApprovalAction.CASH_VARIANCE,
+                entity_id=closing.shift_id,
+                amount=abs(difference),
+                what=f"Accept the difference: {word} cash",
+                whose=f"Z {closing.closed.z.number}",
+                why=because,
+            )
         return Question(
             action=ApprovalAction.SHIFT_ADJUSTMENT,
             entity_id=closing.shift_id,
-            amount=None,
-            what="New count" if recount is not None else "Accept the difference",
-            whose=f"Z {closing.closed.z.number}: difference {format_satang(difference)}",
-            why=f"{why.label}{f': {why.text}' if why.text else ''}",
+            amount=recount,
+            what="New count",
+            whose=f"Z {closing.closed.z.number}",
+            why=because,
         )
 
     async def adjust(self, why: Why, token: str, recount: int | None = None) -> str:

@@ -3,6 +3,7 @@
 A sale of this till that the server does not have yet is said to be so (R31).
 """
 
+import re
 from dataclasses import dataclass
 
 from playpark.contracts.pricing import PaymentMethod
@@ -16,6 +17,8 @@ from playpark.tokens import parse_pp1
 from terminal.counter import Counter
 
 DEADLINE_S = 6.0
+RECEIPT = re.compile(r"[0-9A-Z]{2,6}-[STW][0-9]{6,9}")
+"""The receipt number of a sale, of any till."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ class Finding:
             tickets = (await ask(lambda server: server.tickets(**query))).items
             if tickets and tickets[0].sale_id:
                 return tickets[0].sale_id
-        else:
+        elif RECEIPT.fullmatch(text.upper()):
             sold = (await ask(lambda server: server.sales_by_receipt(text.upper()))).items
             if sold:
                 return sold[0].sale_id

@@ -85,6 +85,13 @@ def papers_of(
     ]
 
 
+def papers_of_op(op: StoredOp, result: dict[str, Any]) -> list[Paper]:
+    """The papers of a sale of this till, from the server's answer and the till's own notes.
+    Raises ValidationError where the answer is none."""
+    notes = ReceiptNotes.model_validate(op.memo) if op.memo else None
+    return papers_of(SaleAnswer.model_validate(result), notes)
+
+
 def receipt_paper(sale: SaleView, notes: ReceiptNotes | None, *, kick: bool = False) -> Paper:
     def draw(head: Letterhead, copy: bool) -> Document:
         till = sale.receipt_no.partition("-")[0]

@@ -6,33 +6,32 @@ program after that.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+
+from pydantic import ValidationError
 
 from playpark.contracts.approvals import ApprovalAction
 from playpark.contracts.catalog import PackageView
 from playpark.contracts.employees import Permission
 from playpark.contracts.pricing import PaymentIn, PaymentMethod, PricedCart
 from playpark.contracts.rules import DiscountLevel, DiscountView
-from playpark.contracts.sales import SaleAnswer
 from playpark.contracts.sync import OpKind, OpResult
 from playpark.device import PrintState, StoredOp
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.money import format_satang, percent_of
-from playpark.printing.receipt_notes import ReceiptNotes
 from terminal import sale
 from terminal.approvals import Question
 from terminal.basket import Basket, Guest
 from terminal.counter import Counter
 from terminal.papers import Papers
-from terminal.printer import Paper
 from terminal.sale import SaleDraft, Sold
 from terminal.tender import Split, Way, way_of, way_payment, ways
 
 SALE_DEADLINE_S = 1.5
 LAST_SALES = 5
+APPROVAL_HOLDS = timedelta(seconds=110)
+"""The server takes an approval for two minutes; what is older is asked for again (R42)."""
 SAVED = "Saved. Tickets print when the server answers."
-TOO_DEAR = "This discount needs a supervisor, and so the server: ask again when it answers."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,7 @@ class _Approved:
 
     token: str
     amount: int
+    until: datetime
 
 
 class Selling:
@@ -56,7 +56,7 @@ class Selling:
         self.last_sales = [Sold.of(op) for op in counter.store.recent([OpKind.SALE], LAST_SALES)]
         self._op_id = counter.store.new_id()
         self._approved: _Approved | None = None
-        papers.learn({OpKind.SALE: _papers_of})
+        papers.learn({OpKind.SALE: sale.papers_of_op})
         counter.engine.listen(self._heard)
 
     # --- the basket -----------------------------------------------------------------------
@@ -164,10 +164,13 @@ class Selling:
         change()
         try:
             self.reprice()
-        except PlayParkError:
+        except (PlayParkError, ValidationError) as wrong:
             if not self.basket.undo():
                 self.basket.rung = before
-            raise
+            if isinstance(wrong, PlayParkError):
+                raise
+            message = "One sale takes no more discounts or codes: take one off first."
+            raise PlayParkError(ErrorCode.VALIDATION, message) from wrong
         self.begin()
 
     def reprice(self, at: datetime | None = None) -> None:
@@ -203,7 +206,8 @@ class Selling:
         ]
         if not (over or unpermitted or named):
             return None
-        if self._approved is not None and self._approved.amount == amount:
+        yes, now = self._approved, self._counter.clock.now()
+        if yes is not None and yes.amount == amount and now < yes.until:
             return None
         why = "over the limit" if over else "not in the cashier's permissions"
         if not amount:
@@ -220,7 +224,8 @@ class Selling:
     def approved(self, question: Question, token: str) -> None:
         """A supervisor said yes; it holds for this basket and this discount."""
         if question.entity_id == self._op_id:
-            self._approved = _Approved(token, question.amount or 0)
+            until = self._counter.clock.now() + APPROVAL_HOLDS
+            self._approved = _Approved(token, question.amount or 0, until)
 
     # --- paying ---------------------------------------------------------------------------
 
@@ -231,7 +236,7 @@ class Selling:
         """How this basket can be paid now: points only online, by a guest who has some."""
         catalog, guest = self._counter.selling(), self.basket.rung.guest
         points = bool(guest and guest.points > 0 and self._counter.engine.online)
-        points = points and catalog.settings.loyalty.point_value > 0
+        points = points and catalog.settings.loyalty.point_value > 0 and not self._counter.training
         return [each for each in ways(catalog) if points or not each.points]
 
     def preview(self, payments: Sequence[PaymentIn], at: datetime | None = None) -> PricedCart:
@@ -388,9 +393,3 @@ def _check_paid(priced: PricedCart, payments: Sequence[PaymentIn]) -> None:
     ):
         message = "The payments do not add up to the price now: take the money again."
         raise PlayParkError(ErrorCode.CONFLICT, message)
-
-
-def _papers_of(op: StoredOp, result: dict[str, Any]) -> list[Paper]:
-    answer = SaleAnswer.model_validate(result)
-    notes = ReceiptNotes.model_validate(op.memo) if op.memo else None
-    return sale.papers_of(answer, notes)

@@ -13,7 +13,8 @@ T = TypeVar("T")
 Cell = str | int | date | datetime | None
 PAGE = 1_000
 _CHUNK = 64 * 1024
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")
+"""Full-width signs too: some spreadsheets read them as the plain ones."""
 CSV: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
 }

@@ -1,6 +1,7 @@
 """The first document that fails each check, and how many more do (R49)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from playpark.contracts.reports import BookCheck, Discrepancy
@@ -26,6 +27,19 @@ class Findings:
 
     def extend(self, found: Iterable[Discrepancy]) -> None:
         self.add(*found)
+
+    @contextmanager
+    def reading(self, collection: str, row_id: str) -> Iterator[None]:
+        """For what is done with one document: one that cannot be read is a break of its own and
+        stops nothing."""
+        try:
+            yield
+        except (AttributeError, KeyError, TypeError, ValueError) as bad:
+            self.unreadable(collection, row_id, f"{type(bad).__name__}: {bad}")
+
+    def unreadable(self, collection: str, row_id: str, problem: str) -> None:
+        why = f"This document of {collection} cannot be read as one: {problem}."
+        self.add(broken(BookCheck.READABLE, collection, row_id, "its fields", problem, why))
 
     def told(self) -> list[Discrepancy]:
         """The first of each check, in the order of the checks."""

@@ -70,8 +70,10 @@ async def run_due(uow: UnitOfWork, holder: str) -> int:
     for store in await all_stores(uow.reading()):
         try:
             done += await _of_store(uow, store, holder)
-        except (PlayParkError, PyMongoError) as failed:
-            log.warning("not reconciled", store_id=store.store_id, error=type(failed).__name__)
+        except (PlayParkError, PyMongoError) as away:
+            log.warning("not reconciled", store_id=store.store_id, error=type(away).__name__)
+        except Exception:
+            log.exception("not reconciled", store_id=store.store_id)
     return done
 
 

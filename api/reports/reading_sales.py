@@ -1,7 +1,7 @@
 """Reading a day's sales with all that hangs on them, page by page, and checking them (R49)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from api.receipts.models import LedgerEntry
@@ -42,8 +42,9 @@ async def read_sales(day: TradingDay) -> None:
     async for page in day.books.pages(Sale, SALE_FIELDS, business_date=day.iso):
         await day.load_shifts(row["shift_id"] for row in page)
         for books in await with_all(day.books, page):
-            _check(day, books)
-            _count(day, books)
+            with day.findings.reading(SALES, books.sale["_id"]):
+                _check(day, books)
+                _count(day, books)
         await asyncio.sleep(0)  # a sale at the till goes first
 
 
@@ -144,7 +145,8 @@ async def read_orphans(day: TradingDay) -> None:
             await _without_sale(day, collection, page, number=number)
     for ids in chunks(sorted(elsewhere)):
         for each in await with_all(books, await books.by(Sale, SALE_FIELDS, "_id", ids)):
-            day.findings.extend(belonging(each, day.zone))
+            with day.findings.reading(SALES, each.sale["_id"]):
+                day.findings.extend(belonging(each, day.zone))
 
 
 async def _tickets(day: TradingDay) -> AsyncIterator[list[Row]]:
@@ -193,20 +195,26 @@ async def read_refunds(day: TradingDay) -> None:
         await day.load_shifts(row["shift_id"] for row in page)
         ledger = await ledger_rows(books, [row["receipt_no"] for row in page])
         for row in page:
-            number = row["receipt_no"]
-            if found := receipt(row, REFUNDS, ledger.get(number), books.key(number)):
-                day.findings.add(found)
-            day.note(number)
-            day.totals["refunds_count"] += 1
-            day.totals["refunds"] += row["amount"]
-            if row["shift_id"] not in day.shifts:
-                day.totals["refunds_no_shift"] += row["amount"]
+            with day.findings.reading(REFUNDS, row["_id"]):
+                _refund(day, row, ledger)
         ids = {row["sale_id"] for row in page}
         other_days = {"$ne": day.iso}
         sales = await books.by(Sale, SALE_FIELDS, "_id", ids, business_date=other_days)
         for each in await with_all(books, sales):
-            day.findings.extend(refunds(each))
+            with day.findings.reading(SALES, each.sale["_id"]):
+                day.findings.extend(refunds(each))
         await asyncio.sleep(0)
+
+
+def _refund(day: TradingDay, row: Row, ledger: Mapping[str, Row]) -> None:
+    number = row["receipt_no"]
+    if found := receipt(row, REFUNDS, ledger.get(number), day.books.key(number)):
+        day.findings.add(found)
+    day.note(number)
+    day.totals["refunds_count"] += 1
+    day.totals["refunds"] += row["amount"]
+    if row["shift_id"] not in day.shifts:
+        day.totals["refunds_no_shift"] += row["amount"]
 
 
 def chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:

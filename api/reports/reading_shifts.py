@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from api.audit.models import AuditRow
 from api.refunds.models import Refund, Reprint, VoidedSale
 from api.reports.day import TradingDay, grouped
-from api.reports.findings import MOVEMENTS, REFUNDS, REPRINTS, SALES, VOIDS
+from api.reports.findings import MOVEMENTS, REFUNDS, REPRINTS, SALES, SHIFTS, VOIDS, Z_REPORTS
 from api.reports.reading_sales import amounts_of
 from api.reports.refund_checks import REFUND_FIELDS
 from api.reports.repository import IDS, Row
@@ -61,20 +61,23 @@ async def book_all(day: TradingDay) -> None:
     await _sales_of_other_days(day)
     recent = {"business_date": {"$gte": _earliest(day).isoformat()}}
     for row in await books.by(Refund, REFUND_FIELDS, "shift_id", shifts, **recent):
-        shift = shifts[row["shift_id"]]
-        shift.book(REFUNDS, row, _refund(row))
-        if row["business_date"] != day.iso:
-            shift.elsewhere["refunds_amount"] += row["amount"]
+        with day.findings.reading(REFUNDS, row["_id"]):
+            shift = shifts[row["shift_id"]]
+            shift.book(REFUNDS, row, _refund(row))
+            if row["business_date"] != day.iso:
+                shift.elsewhere["refunds_amount"] += row["amount"]
     for row in await books.by(VoidedSale, VOID_FIELDS, "shift_id", shifts, **recent):
-        if amounts := day.voided.get(row["sale_id"]):
-            shifts[row["shift_id"]].book(VOIDS, row, of_void(amounts))
-        if row["business_date"] == day.iso:
-            day.totals["voided_count"] += 1
-            day.totals["voided"] += row["amount"]
+        with day.findings.reading(VOIDS, row["_id"]):
+            if amounts := day.voided.get(row["sale_id"]):
+                shifts[row["shift_id"]].book(VOIDS, row, of_void(amounts))
+            if row["business_date"] == day.iso:
+                day.totals["voided_count"] += 1
+                day.totals["voided"] += row["amount"]
     for row in await books.by(CashMovement, MOVEMENT_FIELDS, "drawer_id", shifts):
-        shift = shifts[row["drawer_id"]]
-        shift.book(MOVEMENTS, row, of_movement(MovementType(row["type"]), row["amount"]))
-        shift.movements.append(row)
+        with day.findings.reading(MOVEMENTS, row["_id"]):
+            shift = shifts[row["drawer_id"]]
+            shift.book(MOVEMENTS, row, of_movement(MovementType(row["type"]), row["amount"]))
+            shift.movements.append(row)
     for row in await books.by(Reprint, REPRINT_FIELDS, "shift_id", shifts, **recent):
         shifts[row["shift_id"]].book(REPRINTS, {**row, "flags": ()}, Figures(reprints=1))
 
@@ -88,12 +91,13 @@ async def _sales_of_other_days(day: TradingDay) -> None:
         tickets = await books.ticket_counts(ids)
         for row in page:
             key, shift = row["_id"], day.shifts[row["shift_id"]]
-            amounts = amounts_of(row, payments.get(key, []), tickets.get(key, 0))
-            shift.book(SALES, row, of_sale(amounts))
-            if row["status"] == SaleStatus.VOIDED:
-                day.voided[key] = amounts
-            else:
-                shift.elsewhere["sales_amount"] += row["grand_total"]
+            with day.findings.reading(SALES, key):
+                amounts = amounts_of(row, payments.get(key, []), tickets.get(key, 0))
+                shift.book(SALES, row, of_sale(amounts))
+                if row["status"] == SaleStatus.VOIDED:
+                    day.voided[key] = amounts
+                else:
+                    shift.elsewhere["sales_amount"] += row["grand_total"]
         await asyncio.sleep(0)
 
 
@@ -115,12 +119,13 @@ def _refund(row: Row) -> Figures:
 async def check_shifts(day: TradingDay) -> None:
     """Check each shift, and add its part of the day to the totals."""
     for shift in day.shifts.values():
-        audited: dict[str, int] = {}
-        if shift.row and first_difference(of_row(shift.row), shift.booked):
-            audited = await _audited(day, shift)
-        day.findings.extend(check_shift(shift, audited))
-        if shift.row is not None:
-            _count(day, shift, shift.row)
+        with day.findings.reading(SHIFTS, shift.key):
+            audited: dict[str, int] = {}
+            if shift.row and first_difference(of_row(shift.row), shift.booked):
+                audited = await _audited(day, shift)
+            day.findings.extend(check_shift(shift, audited))
+            if shift.row is not None:
+                _count(day, shift, shift.row)
 
 
 async def _audited(day: TradingDay, shift: ShiftBooks) -> dict[str, int]:
@@ -170,8 +175,9 @@ async def _broken_chain(day: TradingDay, device_id: str) -> Discrepancy | None:
             ZLink, LINK_FIELDS, sort="chain_seq", limit=IDS, device_id=device_id, chain_seq=beyond
         )
         for link in page:
-            if found := chain.follow(link):
-                return found
+            with day.findings.reading(Z_REPORTS, link["_id"]):
+                if found := chain.follow(link):
+                    return found
         if len(page) < IDS:
             break
         await asyncio.sleep(0)

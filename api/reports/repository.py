@@ -42,6 +42,8 @@ class Books:
     def __init__(self, work: Work, tenant_id: str, store_id: str) -> None:
         self.work, self.tenant_id, self.store_id = work, tenant_id, store_id
         self.documents = 0
+        self.unreadable: dict[tuple[str, str], str] = {}
+        """Rows that lack fields, by collection and id: they are told, and left out."""
 
     def key(self, *parts: str) -> str:
         """A compound id of this store (R16)."""
@@ -51,6 +53,22 @@ class Books:
         self, model: Any, fields: Sequence[str], *, sort: str = "_id", limit: int = 0, **where: Any
     ) -> list[Row]:
         """Rows of `fields` and `_id`, in the order of `sort`."""
+        return self._whole(model, fields, await self._read(model, fields, sort, limit, where))
+
+    async def pages(
+        self, model: Any, fields: Sequence[str], *, size: int = PAGE, **where: Any
+    ) -> AsyncIterator[list[Row]]:
+        """All rows in the order of their ids, a page at a time."""
+        where.setdefault("_id", {"$gt": ""})
+        while found := await self._read(model, fields, "_id", size, where):
+            yield self._whole(model, fields, found)
+            if len(found) < size:
+                return
+            where["_id"] = {**where["_id"], "$gt": found[-1]["_id"]}
+
+    async def _read(
+        self, model: Any, fields: Sequence[str], sort: str, limit: int, where: Mapping[str, Any]
+    ) -> list[Row]:
         cursor = self._collection(model).find(
             self._where(where), dict.fromkeys(fields, 1), session=self.work.session
         )
@@ -58,16 +76,15 @@ class Books:
         self.documents += len(found)
         return found
 
-    async def pages(
-        self, model: Any, fields: Sequence[str], *, size: int = PAGE, **where: Any
-    ) -> AsyncIterator[list[Row]]:
-        """All rows in the order of their ids, a page at a time."""
-        beyond: Mapping[str, Any] = where.pop("_id", {})
-        while page := await self.find(model, fields, limit=size, **where, _id=beyond or _ANY):
-            yield page
-            if len(page) < size:
-                return
-            beyond = {**beyond, "$gt": page[-1]["_id"]}
+    def _whole(self, model: Any, fields: Sequence[str], found: list[Row]) -> list[Row]:
+        """The rows that have all their fields."""
+        names = {field.partition(".")[0] for field in fields}
+        whole = [row for row in found if len(row) > len(names)]
+        if len(whole) < len(found):
+            for row in found:
+                if missing := ", ".join(sorted(names - row.keys())):
+                    self.unreadable[model.__collection__, row["_id"]] = missing
+        return whole
 
     async def by(
         self, model: Any, fields: Sequence[str], field: str, values: Iterable[Any], **where: Any
@@ -108,9 +125,6 @@ class Books:
 
     def _where(self, where: Mapping[str, Any]) -> dict[str, Any]:
         return {"tenant_id": self.tenant_id, "store_id": self.store_id, **where}
-
-
-_ANY = {"$gt": ""}
 
 
 # --- stores, results, leases --------------------------------------------------------------

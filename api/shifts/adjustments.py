@@ -12,10 +12,10 @@ from api.platform.uow import Work
 from api.shifts import chain, reading, reasons
 from api.shifts.booking import not_found, store_rules
 from api.shifts.chain import Entry
-from api.shifts.closing import RECOUNTED, VARIANCE
+from api.shifts.closing import VARIANCE
 from api.shifts.models import Shift
 from api.shifts.repository import ShiftRepository, ZRepository
-from api.shifts.views import is_closed
+from api.shifts.views import RECOUNTED, is_closed
 from playpark.contracts.approvals import ApprovalAction, ReasonKind
 from playpark.contracts.shifts import AdjustmentIn, AdjustmentType, ZKind, ZReport
 from playpark.contracts.sync import OpKind

@@ -44,8 +44,9 @@ async def seen(work: Work, scope: Scope, shift_id: str) -> Shift:
 
 
 def may_see_figures(scope: Scope, shift: Shift) -> bool:
-    """Before the count only `reports_view` sees what the drawer ought to hold (R27)."""
-    return views.is_closed(shift) or scope.may(Permission.REPORTS_VIEW)
+    """Before the count only `reports_view` sees what the drawer ought to hold (R27): a shift that
+    was superseded is closed, and its count may still come."""
+    return views.is_counted(shift) or scope.may(Permission.REPORTS_VIEW)
 
 
 async def detail(work: Work, scope: Scope, shift_id: str) -> ShiftDetail:
@@ -64,14 +65,17 @@ async def drawer(work: Work, scope: Scope, drawer_id: str) -> DrawerSummary:
 async def z_reports(
     work: Work, scope: Scope, shift_id: str, limit: int, cursor: str | None
 ) -> Page[ZReport]:
-    """The Z report of a shift, then what was added to it; none while it is open.
+    """The Z report of a shift, then what was added to it; none while it is open, nor for who
+    may still count it.
 
     Raises E_NOT_FOUND, E_PERMISSION, E_VALIDATION for a cursor that is not ours.
     """
-    await seen(work, scope, shift_id)
+    shift = await seen(work, scope, shift_id)
     if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 16):
         message = "The cursor is not one of ours: send next_cursor as it came, or none."
         raise PlayParkError(ErrorCode.VALIDATION, message)
+    if not may_see_figures(scope, shift):
+        return Page(items=[])
     after = int(cursor) if cursor else 0
     links = await ZRepository.of(work, scope).of_shift(shift_id, after=after, limit=limit + 1)
     more = str(links[limit - 1].chain_seq) if len(links) > limit else None

@@ -116,7 +116,8 @@ async def x_report(
 async def z_reports(
     platform: App, scope: Caller, shift_id: ShiftId, limit: Limit = 50, cursor: Cursor = None
 ) -> Envelope[Page[ZReport]]:
-    """The Z report of a shift, then its supplements and adjustments, in the order of the chain."""
+    """The Z report of a shift, then its supplements and adjustments, in the order of the chain;
+    before the count for `reports_view` only (R27)."""
     return ok(await reading.z_reports(platform.uow.reading(), scope, shift_id, limit, cursor))
 
 

@@ -13,7 +13,7 @@ from playpark.contracts.shifts import (
     ShiftView,
 )
 
-OVER_DRAWER = "over_drawer"
+OVER_DRAWER, RECOUNTED = "over_drawer", "recounted"
 
 
 def shift_view(shift: Shift) -> ShiftView:
@@ -62,8 +62,8 @@ def movement_view(movement: CashMovement, *, figures: bool = False) -> MovementV
 def detail(
     shift: Shift, movements: list[CashMovement], links: list[ZLink], *, figures: bool
 ) -> ShiftDetail:
-    """Without `figures` neither the drawer nor the totals: sales by method and the float are
-    all that the expected cash is made of."""
+    """Without `figures` neither drawer nor totals nor Z: sales by method and the float are all
+    that the expected cash is made of."""
     totals = Figures.of(shift)
     return ShiftDetail(
         **shift_view(shift).model_dump(),
@@ -74,7 +74,7 @@ def detail(
         cash_diff=_difference(shift),
         reason_code=shift.reason_code,
         flags=shift.flags,
-        z=[chain.report_of(link) for link in links],
+        z=[chain.report_of(link) for link in links] if figures else [],
     )
 
 
@@ -105,6 +105,11 @@ def summary(shift: Shift) -> ShiftSummary:
 
 def is_closed(shift: Shift) -> bool:
     return shift.status == ShiftStatus.CLOSED
+
+
+def is_counted(shift: Shift) -> bool:
+    """Whether its cash was counted: as it was closed, or afterwards where it was superseded."""
+    return shift.cash_counted is not None or RECOUNTED in shift.flags
 
 
 def _difference(shift: Shift) -> int | None:

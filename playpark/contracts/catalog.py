@@ -31,6 +31,9 @@ class SalesChannel(StrEnum):
     KIOSK = "KIOSK"
 
 
+Channels = Annotated[list[SalesChannel], Field(max_length=len(SalesChannel))]
+
+
 class TaxMode(StrEnum):
     """Zero-rated and exempt sales carry no VAT and are reported apart (R4)."""
 
@@ -57,6 +60,8 @@ class ActiveWindow(View):
 
 class ActiveWindowIn(ActiveWindow, Request):
     """An active window as it is sent: both times of day or none, a beginning before its end."""
+
+    weekdays: Annotated[list[Weekday], Field(max_length=7)] = []
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
@@ -133,7 +138,7 @@ class PackageIn(Request):
     valid_days: Annotated[int, Field(strict=True, ge=1, le=3_660)] = 1
     zones: Annotated[list[IdStr], Field(max_length=100)] = []
     allowed_devices: Annotated[list[IdStr], Field(max_length=100)] = []
-    visible_on: list[SalesChannel] = [SalesChannel.POS, SalesChannel.KIOSK]
+    visible_on: Channels = [SalesChannel.POS, SalesChannel.KIOSK]
     window: ActiveWindowIn | None = None
     active: StrictBool = True
     components: Annotated[list[ComponentIn], Field(max_length=50)] = []
@@ -151,7 +156,7 @@ class PackagePatch(Request):
     valid_days: Annotated[int, Field(strict=True, ge=1, le=3_660)] | None = None
     zones: Annotated[list[IdStr], Field(max_length=100)] | None = None
     allowed_devices: Annotated[list[IdStr], Field(max_length=100)] | None = None
-    visible_on: list[SalesChannel] | None = None
+    visible_on: Channels | None = None
     window: ActiveWindowIn | None = None
     active: StrictBool | None = None
     components: Annotated[list[ComponentIn], Field(max_length=50)] | None = None

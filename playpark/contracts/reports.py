@@ -12,6 +12,8 @@ from playpark.money import SatangSum
 class BookCheck(StrEnum):
     """What is proved, in the order in which it is told: causes before what follows from them."""
 
+    READABLE = "readable"
+    """Every document has the fields that its kind has."""
     OPERATIONS = "operations"
     """Whatever was done has left its document."""
     ORPHANS = "orphans"

@@ -11,6 +11,7 @@ from playpark.contracts.base import IdStr, Name, Request, View
 from playpark.contracts.catalog import (
     ActiveWindow,
     ActiveWindowIn,
+    Channels,
     Component,
     ComponentIn,
     SalesChannel,
@@ -80,6 +81,7 @@ class Targets(View):
 
 class TargetsIn(Targets, Request):
     package_ids: Annotated[list[IdStr], Field(max_length=200)] = []
+    channels: Channels = []
     customer_groups: Annotated[list[IdStr], Field(max_length=20)] = []
 
 

@@ -238,7 +238,7 @@ class AdjustmentIn(AdjustmentRequest):
 
 
 class ShiftDetail(ShiftView):
-    """One shift with all that is known of it; the drawer only once it is closed, or for
+    """One shift with all that is known of it; its figures only once it is counted, or for
     `reports_view` (R27)."""
 
     totals: ShiftTotals | None
@@ -253,7 +253,7 @@ class ShiftDetail(ShiftView):
 
 
 class DrawerSummary(View):
-    """A shift seen as its drawer: `drawer` only once it is closed, or for `reports_view` (R27)."""
+    """A shift seen as its drawer: `drawer` only once it is counted, or for `reports_view` (R27)."""
 
     drawer_id: str
     shift: ShiftView

@@ -142,6 +142,19 @@ def link(op_id: str, kind: OpKind, seq: int, prev_hash: str, body: dict[str, Any
     return chain_hash(prev_hash, content)
 
 
+def kept(kind: OpKind, result: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What of an answer goes to the disk: of a sale its ids and flags, of a reprint all but its
+    tickets, and never a ticket's token."""
+    if result is None or kind not in {OpKind.SALE, OpKind.REPRINT}:
+        return result
+    if kind is OpKind.REPRINT:
+        return {name: value for name, value in result.items() if name not in {"sale", "tickets"}}
+    sale = result.get("sale")
+    if not isinstance(sale, dict):
+        return None
+    return {name: sale[name] for name in ("sale_id", "receipt_no", "flags") if name in sale}
+
+
 class Allocator:
     """Numbers of one operation, taken in its transaction: failing leaves no gap (R23, R29)."""
 

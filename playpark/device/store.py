@@ -35,6 +35,7 @@ from playpark.device.records import (
     PrintState,
     RecentEmployee,
     StoredOp,
+    kept,
     link,
 )
 from playpark.errors import ErrorCode, PlayParkError
@@ -253,7 +254,7 @@ class DeviceStore:
                         state,
                         result.code,
                         result.message,
-                        _json(kept) if (kept := _kept(sent.kind, result.result)) else None,
+                        _json(left) if (left := kept(sent.kind, result.result)) else None,
                         sent.op_id,
                         _json(sent.envelope),
                     ),
@@ -386,19 +387,6 @@ def _advance(connection: Connection, name: str) -> int:
         (name,),
     ).fetchone()
     return int(row["value"])
-
-
-def _kept(kind: OpKind, result: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What of an answer goes to the disk: of a sale its ids and flags, of a reprint all but its
-    tickets, and never a ticket's token."""
-    if result is None or kind not in {OpKind.SALE, OpKind.REPRINT}:
-        return result
-    if kind is OpKind.REPRINT:
-        return {name: value for name, value in result.items() if name not in {"sale", "tickets"}}
-    sale = result.get("sale")
-    if not isinstance(sale, dict):
-        return None
-    return {name: sale[name] for name in ("sale_id", "receipt_no", "flags") if name in sale}
 
 
 def _dump(local: LocalOutcome | None) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ def fitted(entries: list[TraceEntry]) -> list[TraceEntry]:
     What goes first is the amount of each line, from the last step backwards; then long sentences;
     at the very end the last steps become one, which names the rules in it.
     """
-    if _at_most(entries) <= MAX_TRACE:
+    if at_most(entries) <= MAX_TRACE:
         return entries
     entries = list(entries)
     sizes = [_size(entry) for entry in entries]
@@ -49,7 +49,7 @@ def rule_ids(entries: Iterable[TraceEntry], stages: frozenset[str]) -> list[str]
     return list(found)
 
 
-def _at_most(entries: list[TraceEntry]) -> int:
+def at_most(entries: list[TraceEntry]) -> int:
     """Bytes that these take as JSON, at most: an ordinary trace need not be measured."""
     digits = len(str(max([entry.output for entry in entries], default=0)))
     text = "".join([entry.why for entry in entries])

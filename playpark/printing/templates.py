@@ -59,7 +59,9 @@ def receipt_document(
     `training` (or a training sale) puts the banner of R32 and never opens the drawer.
     """
     training = training or sale.training
-    notes = notes if notes and _tells_all(notes, sale) else ReceiptNotes()
+    notes = notes or ReceiptNotes()
+    if not _tells_all(notes, sale):
+        notes = notes.model_copy(update={"reductions": (), "prices": ()})
     blocks: list[Block] = [KickDrawer()] if kick_drawer and not training else []
     blocks += marks(copy=copy, training=training)
     blocks += letterhead(head)
@@ -95,8 +97,9 @@ def receipt_document(
 
 def _tells_all(notes: ReceiptNotes, sale: SaleView) -> bool:
     """Whether the named discounts are the whole of the sale's: a paper never half explains."""
-    lines = {each.line for each in (*notes.reductions, *notes.prices)} - {None}
-    known = all(line is not None and line < len(sale.lines) for line in lines)
+    lines = [each.line for each in notes.reductions if each.line is not None]
+    lines += [each.line for each in notes.prices]
+    known = all(line < len(sale.lines) for line in lines)
     return known and sum(each.amount for each in notes.reductions) == -sale.discount_total
 
 

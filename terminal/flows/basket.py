@@ -94,7 +94,7 @@ class BasketFlow(Flow):
         zone = self.till.counter.zone
         options = [
             (
-                f"{each.parked_at.astimezone(zone):%H:%M} {each.name} · {each.pieces} pieces",
+                f"{each.parked_at.astimezone(zone):%H:%M} {each.name} · {_pieces(each.pieces)}",
                 format_satang(each.grand_total),
                 each.open_ticket_id,
             )
@@ -137,6 +137,10 @@ class BasketFlow(Flow):
         total = selling.priced.grand_total if selling.priced else 0
         payments = await self.ask(SplitDialog(selling.split(), selling.ways(), total))
         return await selling.pay_by(payments)
+
+
+def _pieces(count: int) -> str:
+    return "1 piece" if count == 1 else f"{count} pieces"
 
 
 def _off(discount: DiscountView) -> str:

@@ -60,7 +60,7 @@ class TakePayment(Dialog[str]):
 class WhyThisPrice(Dialog[None]):
     """The trace of a line and of the whole sale as sentences (R11)."""
 
-    DEFAULT_CSS = "WhyThisPrice #why { max-height: 14; }"
+    DEFAULT_CSS = "WhyThisPrice #why { height: auto; max-height: 14; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         ("enter,question_mark", "cancel", "Back"),
         ("up", "scroll(-1)", "Up"),

@@ -226,7 +226,7 @@ class OutcomeDialog(Dialog[None]):
         self.finished = True
         if self.is_mounted:
             self.query_one("#outcome", Static).update(text)
-            self.query_one("#keys", Static).update(keys_text([("Enter", "done")]))
+            self.query_one("#keys", Static).update(keys_text([("Enter", "close")]))
 
     def action_cancel(self) -> None:
         if self.finished:

@@ -3,7 +3,6 @@
 The screen reads the till and draws it; what a key does is decided here, done by the till.
 """
 
-import re
 from collections.abc import Coroutine
 from typing import Any
 
@@ -26,6 +25,7 @@ from playpark.tui.theme import MUTED
 from terminal.actions import PACKAGE_KEYS, Action, action_of, available, named
 from terminal.counter import OFFLINE, TillState
 from terminal.entry import Amount, Nothing, Scanned, Search, find, quantity, read
+from terminal.finding import RECEIPT
 from terminal.screens.dialogs import WhyThisPrice
 from terminal.till import Till
 from terminal.widgets.basket_view import BasketView
@@ -36,7 +36,6 @@ from terminal.widgets.totals import Figure, Totals
 
 RING_FIRST = "That is a ticket or a barcode, and no amount: finish this sale first."
 BARCODE = "That is a barcode: the till sells by keys and names, and finds tickets by their QR code."
-RECEIPT = re.compile(r"[0-9A-Z]{2,6}-[STW][0-9]{6,9}")
 EVERYTHING = ("^P", "all")
 _BESIDE = {"print", "close_shift", "log_out", "quit", *TimecardEvent}
 """Actions of the app that leave the register free."""

@@ -208,6 +208,14 @@ async def test_R49_a_real_afternoon_is_whole_and_all_sums_agree(books: Books) ->
 # --- changed ------------------------------------------------------------------------------
 
 CHANGED: list[tuple[str, Find, str, Any]] = [
+    # what cannot be read at all
+    ("readable", sale("plain"), "lines.0.slices", None),
+    ("readable", sale("split"), "grand_total", "89500"),
+    ("readable", payment("plain"), "amount", None),
+    ("readable", refund("ticket"), "parts", 7),
+    ("readable", movement(5_000), "type", "gift"),
+    ("readable", closed(), "sales_by_method", None),
+    ("readable", z("supplement"), "report.drawer", None),
     # sales: slices, lines and header
     *(
         ("sales", sale("split"), name, 1)
@@ -465,6 +473,16 @@ async def test_R28_a_chain_that_was_cut_off_at_its_end_is_told(books: Books) -> 
     assert [each.check for each in result.breaks] == ["operations", "z_chain"]
     assert named(result.breaks[0]) == document
     assert result.breaks[1].why == "The last 1 Z reports of this device are missing."
+
+
+async def test_R49_a_document_without_one_of_its_fields_is_named(books: Books) -> None:
+    for find, name in ((sale("plain"), "tax_total"), (ticket("plain"), "slice")):
+        collection, original = books.db[collection_of(find)], find(books.db, books.day)
+        collection.update_one({"_id": original["_id"]}, {"$unset": {name: ""}})
+        found = await first(books)
+        collection.replace_one({"_id": original["_id"]}, original)
+        assert (found.check, *named(found)) == ("readable", collection.name, original["_id"])
+        assert name in found.why
 
 
 # --- added --------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from playpark.contracts.sync import OpKind, OpStatus
 from playpark.device import OpState, SyncEngine, login
 from playpark.device.sync import BACKOFF_CAP_S, LONGEST_PAUSE_S, backoff
 from playpark.errors import ErrorCode, PlayParkError
+from playpark.ids import ReceiptSeries
 from tests.device.conftest import NOW
 
 
@@ -261,3 +262,19 @@ def test_R37_backoff_is_full_jitter_with_base_cap_and_retry_after():
     assert backoff(50, None, lambda: 1.0) == BACKOFF_CAP_S
     assert backoff(50, None, lambda: 0.0) == 0.0
     assert backoff(1, 30.0, lambda: 0.5) == 30.0
+
+
+async def test_R29_the_number_of_a_refused_refund_is_abandoned_in_the_same_drain(
+    store, server, engine
+):
+    def refund(allocator):
+        return {"receipt_no": allocator.receipt_no(ReceiptSeries.REFUND), "refuse": True}
+
+    asked = store.append(OpKind.REFUND, refund, occurred_at=NOW, approval="token")
+    result = await engine.submit(asked.op_id, 2.0)
+    await engine.drain()
+
+    assert result.status is OpStatus.REJECTED
+    sent = [(op["kind"], op["body"]) for batch in server.batches for op in batch["ops"]]
+    assert sent[-1] == ("abandon", {"op_id": asked.op_id, "receipt_no": "03-R000001"})
+    assert store.queued_count() == 0

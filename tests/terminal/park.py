@@ -422,7 +422,9 @@ class Park:
         return {"shift_id": op["op_id"]}
 
     def _answer_shift_close(self, op: dict[str, Any]) -> dict[str, Any]:
-        counted = sum(int(face) * n for face, n in op["body"].get("counted", {}).items())
+        body = op["body"]
+        counted = sum(int(face) * n for face, n in body.get("counted", {}).items())
+        counted += body.get("cash_counted", 0)
         drawer = DRAWER | {"cash_sales": 34800, "cash_expected": self.cash}
         z = {
             **TOTALS,

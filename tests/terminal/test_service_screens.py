@@ -323,7 +323,7 @@ async def test_R39_offline_the_keys_say_that_they_need_the_server(rich_desk):
             assert isinstance(pilot.app.screen, RegisterScreen)
         row = text(pilot, "#keys")
         assert "refund" not in row
-        assert "cash in/out" in row
+        assert "^G cash" in row
 
 
 # --- the drawer -------------------------------------------------------------------------

@@ -7,8 +7,9 @@ import pytest
 from playpark.contracts.approvals import ApprovalAction
 from playpark.contracts.catalog import ActiveWindow
 from playpark.contracts.pricing import PaymentMethod
+from playpark.contracts.rules import RuleParams
 from playpark.errors import ErrorCode, PlayParkError
-from terminal.basket import Guest
+from terminal.basket import Guest, Rung
 from terminal.parking import guest_of
 from tests.terminal.conftest import NOW, RICH, until
 
@@ -225,12 +226,54 @@ async def test_R12_a_price_that_changed_while_ringing_is_shown_before_it_is_paid
     assert (await rich.pay_exact_cash()).body["rung"]["grand_total"] == 14900
 
 
-async def test_an_empty_basket_forgets_its_codes_and_keeps_its_guest(rich):
-    rich.selling.attach(Guest("c1", "Ploy", "member", 120))
+async def test_an_emptied_basket_forgets_whose_it_was_until_that_is_undone(rich):
     rich.add("adult")
+    rich.selling.attach(Guest("c1", "Ploy", "member", 120))
     rich.selling.enter_promo("FAMILY10")
 
     rich.void_line(0)
+    assert rich.basket.rung == Rung()
+    rich.undo()
 
-    assert rich.basket.rung.promo_codes == ()
     assert rich.basket.rung.guest.name == "Ploy"
+    assert rich.basket.rung.promo_codes == ("FAMILY10",)
+
+
+async def test_more_codes_than_a_sale_may_have_are_refused_and_change_nothing(rich):
+    rules = [
+        RICH.rules[2].model_copy(
+            update={"rule_id": f"r{n}", "params": RuleParams(code=f"C{n}", percent=100)}
+        )
+        for n in range(11)
+    ]
+    rich.counter.catalog = RICH.model_copy(update={"rules": rules})
+    rich.add("adult")
+    for number in range(10):
+        rich.selling.enter_promo(f"C{number}")
+
+    with pytest.raises(PlayParkError, match="more discounts"):
+        rich.selling.enter_promo("C10")
+
+    assert len(rich.basket.rung.promo_codes) == 10
+
+
+async def test_R42_an_approval_that_is_too_old_is_asked_for_again(rich_desk, rich):
+    rich.add("adult")
+    rich.selling.discount_by_hand(0, amount=5000)
+    await approve(rich)
+    rich_desk.clock.advance(timedelta(seconds=100))
+    assert rich.selling.question() is None
+
+    rich_desk.clock.advance(timedelta(seconds=20))
+
+    assert rich.selling.question() is not None
+
+
+async def test_R42_training_asks_no_supervisor_and_takes_no_points(rich):
+    rich.train()
+    rich.add("adult")
+    rich.selling.attach(Guest("c1", "Ploy", "member", 120))
+    rich.selling.discount_by_hand(0, amount=9000)
+
+    assert rich.selling.question() is None
+    assert not any(way.points for way in rich.selling.ways())

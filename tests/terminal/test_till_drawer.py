@@ -131,6 +131,9 @@ async def test_R27_a_difference_over_the_tolerance_is_accepted_by_a_supervisor(r
 
     question = rich.drawer.variance_question(WHY)
     assert question.entity_id == made(rich_desk, "shift_open")[0]["op_id"]
+    assert (question.action, question.amount) == (ApprovalAction.CASH_VARIANCE, 50000)
+    recount = rich.drawer.variance_question(WHY, 199000)
+    assert (recount.action, recount.amount) == (ApprovalAction.SHIFT_ADJUSTMENT, 199000)
     await rich.drawer.adjust(WHY, "approval-1")
     await until(lambda: "adjustment" in rich_desk.paper.names)
 

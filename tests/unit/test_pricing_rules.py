@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from playpark.contracts.catalog import Component, SalesChannel, TaxMode, TaxView
@@ -22,7 +24,8 @@ from playpark.contracts.settings import MoneySettings, VatMode
 from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.pricing import Context, applied_rules, price
-from tests.unit.pricing_worlds import cart, package, rule, store
+from playpark.pricing.trace import at_most
+from tests.unit.pricing_worlds import World, cart, package, rule, store, worlds
 
 AT = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 A, B = package("a", 10_000), package("b", 5_000)
@@ -432,6 +435,15 @@ def test_R11_a_trace_never_exceeds_64_KiB(name: str) -> None:
         assert len(by_rule) == MAX_RULES  # under ordinary names nothing is folded
     else:
         assert len(by_rule) + len(cart_.trace[-1].facts.get("rule_ids", [])) == MAX_RULES
+
+
+@given(worlds, st.integers(0, 60))
+def test_R11_the_bound_of_a_trace_is_never_below_its_size(world: World, rules: int) -> None:
+    """An ordinary trace is not measured, so its bound must not be too small."""
+    words = world.random.choice(["Happy", 'say "hi" \\', "โปร", "\n", "🎢"])
+    name = words * world.random.randint(1, 9)
+    for trace in (world.price(world.payments()).trace, priced(*full_store(name, rules)).trace):
+        assert at_most(trace) >= len(TypeAdapter(list[TraceEntry]).dump_json(trace))
 
 
 def test_R11_an_ordinary_trace_keeps_the_amount_of_each_line() -> None:
