@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,6 +22,7 @@ from playpark.contracts.auth import DeviceRegisterIn
 from playpark.contracts.employees import EmployeeLoginIn
 from playpark.contracts.pricing import PaymentMethod
 from playpark.contracts.sales import SaleSummary
+from playpark.contracts.sync import OpKind
 from playpark.contracts.tenancy import DeviceType
 from playpark.contracts.tickets import FailReason, RedemptionResult, RedemptionSummary
 from playpark.device import DeviceStore
@@ -137,22 +139,27 @@ class Story:
 
     async def _print(self, till: Till, roll: PaperRoll) -> None:
         async with self.step("Print receipts and tickets over TCP") as done:
-            await _until(lambda: not till.papers.due and len(roll.jobs) >= len(CARTS))
+            # Each paper is a job of its own: a receipt, then its tickets (R23).
+            await _until(lambda: not till.papers.due)
             folder = self.folder / "papers"
             folder.mkdir(parents=True, exist_ok=True)
             size = 0
-            for number, job in enumerate(roll.jobs, start=1):
-                printed = interpret(job)
-                if printed.unknown:
-                    raise _wrong(f"the paper has commands that no printer reads: {printed.unknown}")
-                receipt, *tickets = printed.pages
-                receipt.save(folder / f"sale-{number}-receipt.png")
-                for count, ticket in enumerate(tickets, start=1):
-                    ticket.save(folder / f"sale-{number}-ticket-{count}.png")
-                self.papers += tickets
-                size += len(job)
+            papers = iter(roll.jobs)
+            sales = reversed(till.store.recent([OpKind.SALE], len(CARTS)))
+            for number, sale in enumerate(sales, start=1):
+                tickets = sum(len(ids) for ids in sale.body["ticket_ids"])
+                for count, job in enumerate(itertools.islice(papers, tickets + 1)):
+                    printed = interpret(job)
+                    if printed.unknown:
+                        what = printed.unknown
+                        raise _wrong(f"the paper has commands that no printer reads: {what}")
+                    [page] = printed.pages
+                    name = f"ticket-{count}" if count else "receipt"
+                    page.save(folder / f"sale-{number}-{name}.png")
+                    self.papers += [page] if count else []
+                    size += len(job)
             _same("printed tickets", len(self.papers), self.sold)
-            done(f"{len(roll.jobs)} receipts, {len(self.papers)} tickets, {size // 1024} KiB")
+            done(f"{len(CARTS)} receipts, {len(self.papers)} tickets, {size // 1024} KiB")
 
     async def _scan(self) -> None:
         video = self.folder / "film.avi"

@@ -1,6 +1,5 @@
 """Identifiers: ULIDs, short codes that a person can type, receipt numbers (R23, R24, R29)."""
 
-import hashlib
 import hmac
 import re
 from collections.abc import Callable
@@ -85,7 +84,7 @@ def _permute(key: bytes, value: int) -> int:
     left, right = value >> right_bits, value & ((1 << right_bits) - 1)
     for round_number in range(6):
         message = round_number.to_bytes(1, "big") + right.to_bytes(4, "big")
-        digest = int.from_bytes(hmac.new(key, message, hashlib.sha256).digest()[:4], "big")
+        digest = int.from_bytes(hmac.digest(key, message, "sha256")[:4], "big")
         left, right = right, (left ^ digest) & ((1 << left_bits) - 1)
         left_bits, right_bits = right_bits, left_bits
     return (left << right_bits | right) & _MASK

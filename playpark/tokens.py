@@ -59,5 +59,5 @@ def token_hash(text: str) -> str:
 
 def _signature(key: bytes, kid: str, tenant_id: str, ticket_id: str) -> str:
     message = f"PP1|{kid}|{tenant_id}|{ticket_id}".encode()
-    digest = hmac.new(key, message, hashlib.sha256).digest()[:16]
+    digest = hmac.digest(key, message, "sha256")[:16]
     return base64.b32encode(digest).decode().rstrip("=")

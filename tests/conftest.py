@@ -96,6 +96,7 @@ class running_api:  # noqa: N801 - used like a function
             "MONGODB_URI": mongo_uri,
             "MONGODB_DATABASE": database,
             "LOG_LEVEL": "WARNING",
+            "ENVIRONMENT": "test",
         }
         arguments = ["api", "--demo", "--port", str(port), *extra]
         self._process = subprocess.Popen(

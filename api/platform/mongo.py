@@ -38,6 +38,13 @@ class Mongo:
         )
         self.db: AsyncIOMotorDatabase[Any] = self.client[database]
         self.engine = AIOEngine(client=self.client, database=database)
+        self._collections: dict[str, Any] = {}
+
+    def collection(self, name: str) -> Any:
+        """A collection of the database. Kept: the driver builds two objects for each asking."""
+        if (found := self._collections.get(name)) is None:
+            found = self._collections[name] = self.db[name]
+        return found
 
     async def ping(self) -> None:
         """Raises PlayParkError E_UNAVAILABLE where no writable replica-set member answers."""

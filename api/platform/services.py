@@ -1,6 +1,5 @@
 """What a request can reach: database, clock, keys. Built once by the app, held in its state."""
 
-import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -73,7 +72,7 @@ class Platform:
 
 
 def _derive(secret: str, purpose: str) -> bytes:
-    return hmac.new(secret.encode(), purpose.encode(), hashlib.sha256).digest()
+    return hmac.digest(secret.encode(), purpose.encode(), "sha256")
 
 
 def get_platform(request: Request) -> Platform:

@@ -44,7 +44,7 @@ class Work:
     session: Any = None
 
     def collection(self, name: str) -> Any:
-        return self.mongo.db[name]
+        return self.mongo.collection(name)
 
 
 @dataclass(slots=True)

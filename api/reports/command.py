@@ -60,7 +60,7 @@ def _sums(of: Reconciliation) -> Table:
     table = Table(
         title=Text(f"{of.store_name}, {of.business_date}: {verdict}"), title_justify="left"
     )
-    table.add_column("baht")
+    table.add_column("baht", no_wrap=True)
     for name in ("documents", "payments", "tickets", "shifts", "Z reports"):
         table.add_column(name, justify="right")
     goods = of.tickets + of.surcharges + of.cash_rounding

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from api.reports.findings import Findings
+from api.reports.findings import Z_REPORTS, Findings
 from api.reports.repository import Books, Row, StoreRef
-from api.reports.shift_checks import LINK_FIELDS, SHIFT_FIELDS, ShiftBooks
+from api.reports.shift_checks import LINK_FIELDS, SHIFT_FIELDS, ShiftBooks, of_report
 from api.shifts.figures import SaleAmounts
 from api.shifts.models import Shift, ZLink
 from playpark.clock import business_day_start, park_zone
@@ -77,7 +77,12 @@ class TradingDay:
             row["shift_id"]: row for row in await self.books.by(Shift, SHIFT_FIELDS, "_id", keys)
         }
         links = await self.books.by(ZLink, LINK_FIELDS, "shift_id", wanted, sort="chain_seq")
-        by_shift = grouped(links, "shift_id")
+        sound: list[Row] = []
+        for link in links:
+            with self.findings.reading(Z_REPORTS, link["_id"]):
+                of_report(link["report"])
+                sound.append(link)
+        by_shift = grouped(sound, "shift_id")
         for shift_id in sorted(wanted):
             key, of_it = self.books.key(shift_id), by_shift.get(shift_id, [])
             self.shifts[shift_id] = ShiftBooks(key, rows.get(shift_id), of_it)

@@ -42,8 +42,8 @@ async def _reconcile(work: Work, store: StoreRef, date_: date) -> Reconciliation
     await check_chains(day)
     await check_operations(day)
     await check_numbers(day)
-    for (collection, row_id), missing in day.books.unreadable.items():
-        day.findings.unreadable(collection, row_id, f"{missing} is missing")
+    for (collection, row_id), problem in day.books.unreadable.items():
+        day.findings.unreadable(collection, row_id, problem)
     result = _result(day, [])
     day.findings.extend(_sums(result))
     return _result(day, day.findings.told())

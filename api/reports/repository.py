@@ -8,7 +8,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from enum import Enum
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pymongo.errors import DuplicateKeyError
 
@@ -77,13 +80,18 @@ class Books:
         return found
 
     def _whole(self, model: Any, fields: Sequence[str], found: list[Row]) -> list[Row]:
-        """The rows that have all their fields."""
-        names = {field.partition(".")[0] for field in fields}
-        whole = [row for row in found if len(row) > len(names)]
-        if len(whole) < len(found):
-            for row in found:
-                if missing := ", ".join(sorted(names - row.keys())):
-                    self.unreadable[model.__collection__, row["_id"]] = missing
+        """The rows whose fields are there and of their kinds."""
+        kinds = _kinds(model, tuple(fields))
+        whole = []
+        for row in found:
+            for name, kind in kinds:
+                value = row.get(name, _ABSENT)
+                if not isinstance(value, kind) or (value is True or value is False):
+                    told = "missing" if value is _ABSENT else f"a {type(value).__name__}"
+                    self.unreadable[model.__collection__, row["_id"]] = f"{name} is {told}"
+                    break
+            else:
+                whole.append(row)
         return whole
 
     async def by(
@@ -125,6 +133,30 @@ class Books:
 
     def _where(self, where: Mapping[str, Any]) -> dict[str, Any]:
         return {"tenant_id": self.tenant_id, "store_id": self.store_id, **where}
+
+
+_ABSENT = object()
+
+
+@cache
+def _kinds(model: Any, fields: tuple[str, ...]) -> list[tuple[str, tuple[type, ...]]]:
+    """The top-level fields that are read, and what MongoDB answers them with; no field that is
+    read here is a boolean."""
+    names = dict.fromkeys(field.partition(".")[0] for field in fields)
+    return [(name, _stored_as(model.model_fields[name].annotation)) for name in names]
+
+
+def _stored_as(annotation: Any) -> tuple[type, ...]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _stored_as(get_args(annotation)[0])
+    if origin in {Union, UnionType}:
+        return tuple(kind for each in get_args(annotation) for kind in _stored_as(each))
+    kind: type = origin or annotation
+    for base, stored in ((Enum, str), (datetime, datetime)):
+        if issubclass(kind, base):
+            return (stored,)
+    return (kind,)
 
 
 # --- stores, results, leases --------------------------------------------------------------

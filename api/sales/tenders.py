@@ -44,6 +44,8 @@ def change(payments: list[PaymentIn]) -> int:
 
 
 def _problems(sale: SaleIn, booking: Booking) -> Iterator[Problem]:
+    """All but the last payment are due as they were told (decision 0007), so that the sum tells
+    whether the last one is."""
     total, due = booking.priced.grand_total, booking.priced.due
     paid = sum(payment.amount for payment in sale.payments)
     if paid < total:
@@ -52,9 +54,6 @@ def _problems(sale: SaleIn, booking: Booking) -> Iterator[Problem]:
     elif paid > total:
         message = "The payments are more than the total: cash beyond it goes into `tendered`."
         yield _problem(message, excess=paid - total, due=due)
-    elif booking.variance is None and [payment.amount for payment in sale.payments] != due:
-        message = "A payment is not what is due: see details for what each has to be."
-        yield _problem(message, due=due)
     for position, (payment, kind) in enumerate(_with_types(sale, booking)):
         if problem := _tendered(payment, position):
             yield problem

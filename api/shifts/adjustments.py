@@ -69,12 +69,13 @@ async def _adjust(work: Work, scope: Scope, op: Operation[AdjustmentIn], link_id
 async def _approved(
     work: Work, scope: Scope, op: Operation[AdjustmentIn], shift: Shift
 ) -> str | None:
-    """Who approved it (their id); an amount that they named is the new count, or the difference."""
+    """Who approved it (their id); an amount that they named is the new count, or the difference
+    of the last one."""
     accepts = op.body.type is AdjustmentType.ACCEPT_VARIANCE
     action = ApprovalAction.CASH_VARIANCE if accepts else ApprovalAction.SHIFT_ADJUSTMENT
     amount = op.body.cash_counted
-    if accepts and shift.cash_counted is not None and shift.cash_expected is not None:
-        amount = abs(shift.cash_counted - shift.cash_expected)
+    if accepts and (last := await ZRepository.of(work, scope).last_count_of(shift.shift_id)):
+        amount = abs(last.report["cash_counted"] - last.cash_expected)
     approver, _ = await approvals.require(
         work, scope, op, action, entities=[shift.shift_id], amount=amount
     )

@@ -105,9 +105,15 @@ class ZRepository(Repository[ZLink]):
         beyond = {"$gt": after}
         return await self.find(sort="chain_seq", limit=limit, shift_id=shift_id, chain_seq=beyond)
 
-    async def last_of(self, shift_id: str) -> ZLink | None:
-        found = await self.find(sort="chain_seq", descending=True, limit=1, shift_id=shift_id)
+    async def last_of(self, shift_id: str, **conditions: Any) -> ZLink | None:
+        found = await self.find(
+            sort="chain_seq", descending=True, limit=1, shift_id=shift_id, **conditions
+        )
         return found[0] if found else None
+
+    async def last_count_of(self, shift_id: str) -> ZLink | None:
+        """The link with the latest count of a shift."""
+        return await self.last_of(shift_id, **{"report.cash_counted": {"$ne": None}})
 
 
 class ZCounterRepository(Repository[ZCounter]):

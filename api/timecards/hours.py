@@ -9,8 +9,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from api.timecards.models import Entry
 from playpark.contracts.timecards import Break, TimecardEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Punch:
+    """One event of a card; what is not `counted` changes neither breaks nor minutes."""
+
+    event: TimecardEvent
+    at: datetime
+    counted: bool = True
+
 
 Span = tuple[int, int]
 """From one minute to another, half-open."""
@@ -34,7 +43,7 @@ class Shape:
         return subtract(span(self.began, self.ended or until), self.on_break(until))
 
 
-def shape(entries: Sequence[Entry]) -> Shape:
+def shape(entries: Sequence[Punch]) -> Shape:
     """Read a card's entries in their order. One whose first entry does not count has no length:
     it holds an event for which no card was open."""
     first = entries[0]

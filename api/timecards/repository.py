@@ -1,12 +1,15 @@
 """Queries on timecards."""
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from api.platform.csv import PAGE
 from api.platform.repository import Repository
+from api.timecards.hours import Punch
 from api.timecards.models import CardState, Entry, Timecard
+from playpark.contracts.timecards import TimecardEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,24 @@ class Chosen:
     employee_id: str | None
     first: date | None
     last: date | None
+
+    def conditions(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if self.employee_id is not None:
+            found["employee_id"] = self.employee_id
+        days = {"$gte": self.first, "$lte": self.last}
+        if limits := {name: day.isoformat() for name, day in days.items() if day is not None}:
+            found["business_date"] = limits
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Punches:
+    """Of a card what hours are reckoned from."""
+
+    employee_id: str
+    employee_name: str
+    entries: list[Punch]
 
 
 class TimecardRepository(Repository[Timecard]):
@@ -69,10 +90,19 @@ class TimecardRepository(Repository[Timecard]):
         self, limit: int, cursor: str | None, chosen: Chosen
     ) -> tuple[list[Timecard], str | None]:
         """A page of the chosen cards, newest first."""
-        conditions: dict[str, Any] = {}
-        if chosen.employee_id is not None:
-            conditions["employee_id"] = chosen.employee_id
-        days = {"$gte": chosen.first, "$lte": chosen.last}
-        if limits := {name: day.isoformat() for name, day in days.items() if day is not None}:
-            conditions["business_date"] = limits
-        return await self.page(limit, cursor, **conditions)
+        return await self.page(limit, cursor, **chosen.conditions())
+
+    async def punches(self, chosen: Chosen) -> AsyncIterator[Punches]:
+        """The chosen cards by business date. A year of a large park has tens of thousands, so
+        they are read in the order of their index and never become documents."""
+        fields = ("employee_id", "employee_name", "entries.event", "entries.at", "entries.counted")
+        found = self._collection.find(
+            self.where(**chosen.conditions()), fields, session=self.work.session
+        ).sort("business_date", 1)
+        while cards := await found.to_list(PAGE):
+            for card in cards:
+                entries = [
+                    Punch(TimecardEvent(each["event"]), each["at"], counted=each["counted"])
+                    for each in card["entries"]
+                ]
+                yield Punches(card["employee_id"], card["employee_name"], entries)

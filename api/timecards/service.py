@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from api.audit import service as audit
-from api.platform.csv import PAGE, every
 from api.platform.documents import scoped_id
 from api.platform.jwt import unauthenticated
 from api.platform.operations import Kind, Operation, OpRecord
 from api.platform.scope import Actor, Scope
 from api.platform.uow import Work
-from api.timecards.hours import Span, minutes, shape
+from api.timecards.hours import Punch, Span, minutes, shape
 from api.timecards.models import CardState, Entry, Timecard
 from api.timecards.repository import Chosen, TimecardRepository
 from playpark.clock import business_date
@@ -179,7 +178,7 @@ def view(card: Timecard, now: datetime) -> TimecardView:
 
 
 def _view(card: Timecard, entries: Sequence[Entry], until: datetime) -> TimecardView:
-    found = shape(entries)
+    found = shape([Punch(entry.event, entry.at, counted=entry.counted) for entry in entries])
     flags = dict.fromkeys(flag for entry in entries for flag in entry.flags)
     return TimecardView(
         timecard_id=card.id,
@@ -221,9 +220,9 @@ async def hours(work: Work, scope: Scope, first: date, last: date) -> list[Hours
     check_days(first, last)
     cards = TimecardRepository.of(work, scope)
     people: dict[str, _Hours] = {}
-    chosen = Chosen(None, first, last)
-    async for card in every(lambda after: cards.listed(PAGE, after, chosen)):
+    async for card in cards.punches(Chosen(None, first, last)):
         person = people.setdefault(card.employee_id, _Hours(card.employee_name))
+        person.name = card.employee_name  # the latest one
         found = shape(card.entries)
         person.cards += 1
         person.worked += found.worked(work.now)

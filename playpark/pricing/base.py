@@ -13,19 +13,19 @@ def base(work: Working) -> None:
     Raises E_NOT_FOUND for a package that this catalogue does not know, E_INACTIVE_PACKAGE for
     one that is not on sale at this moment on this channel.
     """
-    lists = work.catalog.lists_at(work.moment.at, work.context.channel)
+    catalog, committed = work.catalog, work.context.committed
+    lists = catalog.lists_at(work.moment.at, work.context.channel)
     for index, asked in enumerate(work.cart.lines):
-        package = work.catalog.packages.get(asked.package_id)
+        package = catalog.packages.get(asked.package_id)
         if package is None:
             message = "This package is not on sale here: refresh the catalogue."
             raise PlayParkError(ErrorCode.NOT_FOUND, message, details={"line": index})
         closed = why_not_on_sale(work, package)
-        if closed is not None and not work.context.committed:
+        if closed is not None and not committed:
             message = f"{package.name} is not on sale now: {closed}. Take it off the cart."
             raise PlayParkError(ErrorCode.INACTIVE_PACKAGE, message, details={"line": index})
-        price, source = _price(package, lists)
-        qty = asked.qty
-        tax = work.catalog.taxes[package.tax_id]
+        price, source = _price(package, lists) if lists else (package.price, "")
+        qty, tax = asked.qty, catalog.taxes[package.tax_id]
         line = Line(
             index=index,
             package=package,
@@ -38,7 +38,7 @@ def base(work: Working) -> None:
             amount=price * qty,
         )
         work.lines.append(line)
-        work.by_package.setdefault(line.package_id, []).append(line)
+        work.by_package.setdefault(asked.package_id, []).append(line)
         why = f"{qty} × {format_satang(price)}{source}"
         if closed is not None:
             why += f"; sold although it was not on sale: {closed}"

@@ -157,23 +157,23 @@ def _one_line(one: Rule, two: Rule, on_sale: list[PackageView]) -> Wanted | None
 
 def _two_baskets(one: Rule, two: Rule, on_sale: list[PackageView]) -> Wanted | None:
     """Rules on the cart meet in every cart that has enough for each: the dearest tickets of each,
-    and of both, get there with the fewest units."""
+    and of both, get there with the fewest units. How many of both is tried out."""
     first = _dearest([package for package in on_sale if _is_for(one, package)])
     second = _dearest([package for package in on_sale if _is_for(two, package)])
     enough = _enough(one), _enough(two)
     if first is None or second is None or enough[0] is None or enough[1] is None:
         return None
     shared = _dearest([each for each in on_sale if _is_for(one, each) and _is_for(two, each)])
+    both = shared or first
+    smallest: Counter[str] | None = None
     for common in range(MAX_TICKETS + 1 if shared is not None else 1):
-        worth = common * shared.price if shared is not None else 0
-        of_first = _missing(enough[0] - worth, first.price)
-        of_second = _missing(enough[1] - worth, second.price)
-        if common + of_first + of_second <= MAX_TICKETS:
-            wanted: Counter[str] = Counter({first.package_id: of_first})
-            wanted[second.package_id] += of_second
-            wanted[shared.package_id if shared is not None else first.package_id] += common
-            return dict(+wanted)
-    return None
+        worth = common * both.price
+        wanted: Counter[str] = Counter({first.package_id: _missing(enough[0] - worth, first.price)})
+        wanted[second.package_id] += _missing(enough[1] - worth, second.price)
+        wanted[both.package_id] += common
+        if smallest is None or wanted.total() < smallest.total():
+            smallest = wanted
+    return None if smallest is None else dict(+smallest)
 
 
 def _sets(one: Rule, two: Rule, prices: dict[str, int]) -> Wanted | None:

@@ -75,9 +75,9 @@ def _amount(rule: Rule, lines: list[Line]) -> Effect:
     """An amount off each unit, at most what the unit costs."""
     each = rule.params.amount or 0
     offs = [
-        line.qty * min(each, line.unit_cost)
+        line.qty * (min(line.unit_cost, each))
         if line.units is None
-        else sum(min(each, unit) for unit in line.units)
+        else sum([min(each, unit) for unit in line.units])
         for line in lines
     ]
     return _in_all(lines, offs, f"{format_satang(each)} off each ticket")
@@ -86,10 +86,11 @@ def _amount(rule: Rule, lines: list[Line]) -> Effect:
 def _take_amount(rule: Rule, effect: Effect) -> None:
     each = rule.params.amount or 0
     for line, off in zip(effect.lines, effect.offs, strict=True):
-        line.unit_cost = max(0, line.unit_cost - each)
-        if line.units is not None:
-            line.units = [max(0, unit - each) for unit in line.units]
         line.amount -= off
+        if line.units is None:
+            line.unit_cost -= off // line.qty
+        else:
+            line.units = [max(0, unit - each) for unit in line.units]
 
 
 def _percent(rule: Rule, lines: list[Line]) -> Effect:

@@ -86,11 +86,12 @@ class Line:
 
     def _slices(self) -> list[Slice]:
         """One for each unit (R6). Units that come out alike share one frozen slice."""
+        cart_discount = self.cart_discount
         if self.qty == 1:
-            return [self._slice(self.amount + self.cart_discount, self.cart_discount, self.vat)]
+            return [self._slice(self.amount + cart_discount, cart_discount, self.vat)]
         costs = self.costs()
-        after_line = _take(sum(costs) - self.amount - self.cart_discount, costs)
-        discounted = _take(self.cart_discount, after_line)
+        after_line = _take(sum(costs) - self.amount - cart_discount, costs)
+        discounted = _take(cart_discount, after_line)
         vats = allocate(self.vat, discounted) if self.vat else [0] * self.qty
         made: dict[tuple[int, int, int], Slice] = {}
         slices = []

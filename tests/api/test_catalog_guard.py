@@ -208,6 +208,8 @@ async def test_R44_another_tenants_entry_answers_like_an_unknown_one(
         ("packages", RIDE | {"name": "x" * 121}),
         ("packages", RIDE | {"window": {"from_time": "25:00", "to_time": "26:00"}}),
         ("packages", RIDE | {"window": {"from_time": "10:00"}}),
+        ("packages", RIDE | {"window": {"weekdays": [0] * 8}}),
+        ("packages", RIDE | {"visible_on": ["POS"] * 3}),
         ("taxes", TAX | {"mode": "exempt"}),
         ("zones", ZONE | {"store_id": "x"}),
         ("discounts", DISCOUNT | {"amount": 1}),
@@ -218,6 +220,7 @@ async def test_R44_another_tenants_entry_answers_like_an_unknown_one(
         ("rules", RULE | {"params": {"percent": 1, "amount": 1}}),
         ("rules", RULE | {"params": {"percent": 0}}),
         ("rules", RULE | {"max_uses": 0}),
+        ("rules", RULE | {"targets": {"channels": ["POS"] * 3}}),
         ("rules", RULE | {"used": 0}),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from api.platform.csv import cell
 
 
-@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\tx", "\rx", "\nx"])
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@a", "\tx", "\rx", "\nx", "\uff1d1"])
 def test_formulas_are_guarded(text: str) -> None:
     assert cell(text) == "'" + text
 

@@ -385,23 +385,12 @@ async def test_R49_what_an_operation_made_is_named_by_its_id_when_it_has_gone(
 
 
 @pytest.mark.parametrize(
-    ("find", "missing"),
-    [
-        (row("S", 1), "row"),
-        (row("S", 4), "row"),
-        (row("R", 2), "row"),
-        (row("Z", 1), "row"),
-        (row_of("two_ways"), "row"),
-    ],
-    ids=_label,
+    "find", [row("S", 1), row("S", 4), row("R", 2), row("Z", 1), row_of("two_ways")], ids=_label
 )
-async def test_R29_a_number_without_its_row_is_named(
-    books: Books, find: Find, missing: str
-) -> None:
+async def test_R29_a_number_without_its_row_is_named(books: Books, find: Find) -> None:
     with deleted(books, find) as document:
         found = await first(books)
     assert (found.check, *named(found), found.found) == ("receipts", *document, "nothing")
-    assert missing in found.why or "no receipt" in found.why
 
 
 async def test_R29_a_gap_below_the_days_numbers_is_found_however_old_it_is(books: Books) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -195,7 +195,5 @@ async def test_R49_a_job_that_is_stopped_at_work_leaves_the_day_to_the_next(nigh
         async with nightly.running(night.park.platform, first=timedelta(0)):
             await asyncio.sleep(0.015)
     night.park.clock.advance(nightly.LEASE)
-    done = await nightly.run_due(night.uow, "next")
+    await nightly.run_due(night.uow, "next")
     assert [row["runs"] for row in night.results().values()] == [1, 1]
-    assert done <= 2
-    assert datetime.now(UTC) < night.park.clock.now()

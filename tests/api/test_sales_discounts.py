@@ -177,6 +177,15 @@ async def test_R9_a_promotion_that_is_used_up_is_told_with_the_new_price(
     assert (await park.db["rule_uses"].find_one({"_id": rule_id}))["used"] == 1
 
 
+async def test_R9_a_promise_that_cannot_be_counted_is_not_sold(park: Park, till: Outsider) -> None:
+    code, rule_id = await park.promo(max_uses=1)
+    body = await with_code(park, till, code)
+    await park.db["rule_uses"].delete_one({"_id": rule_id})
+    status, error, details = await refused(till, body)
+    assert (status, error, details["grand_total"]) == (409, "E_PRICE_CHANGED", CAROUSEL)
+    assert await park.count("sales", rule_ids=rule_id) == 0
+
+
 async def test_R17_a_promotion_over_its_cap_is_flagged_once_the_money_is_taken(
     park: Park, till: Outsider
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from playpark.ids import new_ulid
-from tests.api.drawers import op, sync, tell
+from tests.api.drawers import approve, op, sync, tell
 from tests.api.inside import inside
 from tests.api.selling import ADULT, Park, refused, sell
 from tests.outside import Outsider
@@ -140,6 +140,22 @@ async def test_the_history_of_a_guest_has_sales_money_and_points(
     kiosk = await park.inside.device("KIOSK")
     alone = await kiosk.call("GET", f"/v1/customers/{guest}/history")
     assert alone.status_code == 401
+
+
+async def test_what_was_given_back_was_not_spent(park: Park, till: Outsider) -> None:
+    guest = await park.customer()
+    sold = [(await sell(till, park.adult(2, customer_id=guest))) for _ in range(3)]
+    voided, refunded, _kept = (each["sale"]["sale_id"] for each in sold)
+    reason = {"reason_code": "customer_request"}
+    yes = await approve(till, "void", voided)
+    await tell(till, "POST", f"/sales/{voided}/void", reason, approval=yes)
+    yes = await approve(till, "refund", refunded)
+    one = {"sale_id": refunded, "ticket_ids": [sold[1]["tickets"][0]["ticket_id"]], **reason}
+    await tell(till, "POST", "/refunds", one, approval=yes)
+    told = await tell(till, "GET", f"/customers/{guest}/history")
+    assert told["spent"] == 3 * ADULT
+    statuses = [each["status"] for each in told["sales"]]
+    assert statuses == ["completed", "partly_refunded", "voided"]
 
 
 async def test_a_synced_sale_of_a_guest_counts_once(park: Park, till: Outsider) -> None:

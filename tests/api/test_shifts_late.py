@@ -13,8 +13,10 @@ from playpark.ids import new_ulid
 from tests.api.drawers import (
     CAROUSEL,
     applied,
+    approve,
     carousel,
     chained,
+    office,
     op,
     refusal,
     send,
@@ -133,6 +135,13 @@ async def test_R28_a_committed_count_of_a_closed_shift_is_kept_as_a_link(pos: Ou
     assert detail["cash_counted"] == 14_000
     assert {"recounted", "variance_unapproved"} <= set(detail["flags"])
     assert chained(detail["z"])
+    # What is accepted is the difference of this count, not the one of the close.
+    path = f"/shifts/{shift_id}/adjustments"
+    accept = {"type": "accept_variance", "reason_code": "counting_error"}
+    for amount, code in ((0, "E_PERMISSION"), (answer["cash_diff"], None)):
+        token = await approve(pos, "cash_variance", shift_id, amount=amount)
+        answered = await send(pos, "POST", path, accept, approval=token)
+        assert (answered.json()["error"] or {}).get("code") == code
 
 
 async def test_R17_a_committed_opening_closes_the_shift_that_nobody_closed(
@@ -148,11 +157,7 @@ async def test_R17_a_committed_opening_closes_the_shift_that_nobody_closed(
     (opened,) = await applied(pos, opening)
     assert (await tell(pos, "GET", "/shifts/current")) == opened
     detail = await tell(pos, "GET", f"/shifts/{forgotten}")
-    assert detail["status"] == "closed"
-    assert detail["flags"] == ["superseded"]
-    (z,) = detail["z"]
-    assert (z["cash_counted"], detail["cash_diff"]) == (None, None)
-    assert z["drawer"]["cash_expected"] == 14_000
+    assert (detail["status"], detail["flags"]) == ("closed", ["superseded"])
     # Its count comes after all, and the new shift is not touched by it.
     count = op("shift_close", {"cash_counted": 14_000}, shift_id=forgotten)
     (late,) = await applied(pos, count)
@@ -161,6 +166,32 @@ async def test_R17_a_committed_opening_closes_the_shift_that_nobody_closed(
     assert (await tell(pos, "GET", "/shifts/current")) == opened
     (again,) = await sync(pos, opening)
     assert (again["status"], again["result"]) == ("duplicate", opened)
+
+
+async def test_R27_a_shift_that_was_closed_without_a_count_is_counted_blind_too(
+    pos: Outsider, api_url: str
+) -> None:
+    forgotten = await pos.open_shift(10_000)
+    await pos.sell(("Carousel ride", 1))
+    await applied(pos, op("shift_open", {"cash_open": 500}))
+
+    async def seen(by: Outsider) -> tuple[Any, ...]:
+        detail = await tell(by, "GET", f"/shifts/{forgotten}")
+        summary = await tell(by, "GET", f"/cash_drawers/{forgotten}/summary")
+        listed = [report["drawer"] for report in await z_of(by, forgotten)]
+        assert [report["drawer"] for report in detail["z"]] == listed
+        return detail["totals"] is None, detail["drawer"], summary["drawer"], listed
+
+    assert await seen(pos) == (True, None, None, [])
+    async with office(api_url) as boss:
+        hidden, *drawers, listed = await seen(boss)
+    assert not hidden
+    assert [drawer["cash_expected"] for drawer in [*drawers, *listed]] == [14_000] * 3
+    count = op("shift_close", {"cash_counted": 13_500}, shift_id=forgotten)
+    assert (await applied(pos, count))[0]["cash_diff"] == -500
+    hidden, *drawers, listed = await seen(pos)
+    assert not hidden
+    assert [drawer["cash_expected"] for drawer in [*drawers, *listed]] == [14_000] * 3 + [0]
 
 
 async def test_R16_a_sale_that_names_another_tills_shift_is_booked_on_none(

@@ -5,15 +5,14 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.timecards.hours import minutes, shape, subtract
-from api.timecards.models import Entry
+from api.timecards.hours import Punch, minutes, shape, subtract
 from playpark.contracts.timecards import TimecardEvent
 
 START = datetime(2026, 11, 21, 2, tzinfo=UTC)
 
 
-def entry(event: TimecardEvent, seconds: int) -> Entry:
-    return Entry(op_key="till:op", event=event, at=START + timedelta(seconds=seconds))
+def entry(event: TimecardEvent, seconds: int) -> Punch:
+    return Punch(event, START + timedelta(seconds=seconds))
 
 
 def test_each_moment_counts_as_the_minute_it_shows() -> None:
@@ -32,7 +31,7 @@ STEPS = (
 
 
 @st.composite
-def days_of_cards(draw: st.DrawFn) -> list[list[Entry]]:
+def days_of_cards(draw: st.DrawFn) -> list[list[Punch]]:
     """Cards one after the other, each with up to three breaks, to the second."""
     cards, at = [], 0
     for _ in range(draw(st.integers(1, 6))):
@@ -47,7 +46,7 @@ def days_of_cards(draw: st.DrawFn) -> list[list[Entry]]:
 
 @given(days_of_cards())
 def test_hours_of_cards_that_do_not_overlap_are_the_sum_of_the_cards(
-    cards: list[list[Entry]],
+    cards: list[list[Punch]],
 ) -> None:
     shapes = [shape(card) for card in cards]
     until = START + timedelta(days=99)

@@ -215,12 +215,13 @@ PERMISSIONS = ["sell", "redeem", "shift_open", "shift_close", "cash_movement"]
 
 class Park:
     """Answers like the API. `down` drops requests; `lose` applies the next batch and loses the
-    answer; `refuse` is the message with which sales are rejected, `fault` the error of
-    whole batches."""
+    answer, after which the park is `gone`, if so told; `refuse` is the message with which sales
+    are rejected, `fault` the error of whole batches."""
 
     def __init__(self) -> None:
         self.down = False
         self.lose = False
+        self.gone = False
         self.refuse: str | None = None
         self.fault: dict[str, str] | None = None
         self.permissions = list(PERMISSIONS)
@@ -248,7 +249,7 @@ class Park:
             return _answer(403, None, self.fault)
         data = self._route(path, request)
         if self.lose and path == "/sync/batch":
-            self.lose = False
+            self.lose, self.down = False, self.gone
             raise httpx.ReadError("cut", request=request)
         error = data.pop("error", None)
         body = {

@@ -283,13 +283,14 @@ async def test_a_refund_whose_answer_comes_late_says_wait_and_then_stays(rich_de
         await on(pilot, Choose)
         await pilot.press("1")
         await on(pilot, ApprovalDialog)
-        rich_desk.park.lose = True
+        rich_desk.park.lose = rich_desk.park.gone = True
         await supervisor(pilot)
         await on(pilot, OutcomeDialog)
         await settled(pilot, lambda: "do not give money back" in screen_text(pilot))
         await settled(pilot, lambda: pilot.app.screen.finished)
         await pilot.press("enter")
         await back(pilot)
+        rich_desk.park.down = False
         await till_of(pilot).engine.drain()
         await settled(pilot, lambda: till_of(pilot).giving_back.unseen)
 

@@ -133,7 +133,7 @@ def test_refund_waits(rich_desk, snap_compare, size):
         await _on(pilot, Choose)
         await pilot.press("1")
         await _on(pilot, ApprovalDialog)
-        rich_desk.park.lose = True
+        rich_desk.park.lose = rich_desk.park.gone = True
         await pilot.press(*"somchai@demo.playpark", "enter", *"9999", "enter")
         await _on(pilot, OutcomeDialog)
         await until(lambda: pilot.app.screen.finished)

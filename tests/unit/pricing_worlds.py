@@ -8,6 +8,7 @@ rounding bites.
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -39,8 +40,13 @@ from playpark.contracts.settings import CashRounding, MoneySettings, StoreSettin
 from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.pricing import Context, price
 
-many = settings(max_examples=100_000 if os.environ.get("PLAYPARK_FULL") else 2_000, deadline=None)
+_AT_NIGHT = 100_000 if os.environ.get("PLAYPARK_FULL") else 0
+many = settings(max_examples=_AT_NIGHT or 2_000, deadline=None)
 """What a property of carts is tried on: thousands in `make test`, many more at night."""
+several = settings(max_examples=_AT_NIGHT or 600, deadline=None)
+"""For properties that price each cart many times."""
+few = settings(max_examples=5_000 if _AT_NIGHT else 100, deadline=None)
+"""For properties that ask every quarter of an hour of many weeks."""
 
 ZONES = ("Asia/Bangkok", "Asia/Tokyo", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe")
 PRICES = (0, 1, 3, 7, 50, 99, 100, 333, 999, 1_000, 5_550, 9_900, 12_345, 100_000)
@@ -153,6 +159,11 @@ class World:
 
     def __repr__(self) -> str:
         return f"World({self.seed})"
+
+    @cached_property
+    def preview(self) -> PricedCart:
+        """The price before anybody says how it is paid."""
+        return self.price()
 
     def price(self, payments: Sequence[PaymentIn] | None = None, **more: Any) -> PricedCart:
         """The price in this world; `more` replaces catalogue, cart or context."""
@@ -303,7 +314,7 @@ class World:
     def payments(self) -> list[PaymentIn]:
         """Payments that settle the cart, the last one by whatever is left."""
         pick = self.random
-        rest = self.price().grand_total
+        rest = self.preview.grand_total
         step = self.catalog.settings.money.cash_step
         told = []
         for _ in range(pick.choice([0, 0, 1, 2])):

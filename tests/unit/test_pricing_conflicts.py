@@ -15,7 +15,7 @@ from playpark.contracts.rules import RuleKind, RuleView, Targets
 from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.pricing import Conflict, Context, find_conflict, price
 from playpark.pricing.windows import Moment, Window
-from tests.unit.pricing_worlds import TIMES, ZONES, World, cart, many, package, rule, store
+from tests.unit.pricing_worlds import TIMES, ZONES, World, cart, few, package, rule, several, store
 
 BANGKOK = "Asia/Bangkok"
 ON_LINES = {RuleKind.TIME_OF_DAY, RuleKind.BUNDLE, RuleKind.LINE_AMOUNT, RuleKind.LINE_PERCENT}
@@ -97,7 +97,7 @@ def check_counter_example(
     assert both_work(catalog, pair, found.cart, found.at, context)
 
 
-@many
+@several
 @given(st.integers(0, 2**62).map(World))
 def test_R10_a_conflict_is_found_exactly_where_two_rules_work_on_one_cart(world: World) -> None:
     pair, packages = make_pair(world), limited(world)
@@ -150,6 +150,7 @@ def windows(seed: int) -> tuple[ActiveWindow, ActiveWindow, str]:
     return one(), one(), pick.choice(ZONES)
 
 
+@few
 @given(st.integers(0, 2**62).map(windows))
 def test_R10_windows_meet_exactly_where_some_quarter_of_an_hour_lies_in_both(
     drawn: tuple[ActiveWindow, ActiveWindow, str],
@@ -170,6 +171,56 @@ def test_R10_windows_meet_exactly_where_some_quarter_of_an_hour_lies_in_both(
         at = datetime(2026, 3, 10, tzinfo=UTC) + timedelta(minutes=15 * quarter)
         moment = Moment.of(at, park_zone(tz))
         assert not all(window is None or window.is_open(moment) for window in ready)
+
+
+PERCENT = {"percent": 1_000, "stackable": False}
+BERLIN = "Europe/Berlin"
+
+
+def meeting(one: ActiveWindow, two: ActiveWindow, tz: str) -> datetime | None:
+    """When two rules with these windows meet."""
+    pair = [
+        rule(f"r{i}", RuleKind.LINE_PERCENT, **PERCENT, window=window)
+        for i, window in enumerate((one, two))
+    ]
+    found = find_conflict(pair[0], [pair[1]], [package("a", 1_000)], tz)
+    return None if found is None else found.at
+
+
+def test_R10_windows_that_meet_only_where_the_clock_jumps_are_found() -> None:
+    """In Berlin the clock goes from 02:00 to 03:00 on 29 March 2026: both open at that moment."""
+    sunday = {
+        "starts_at": datetime(2026, 3, 28, 23, tzinfo=UTC),
+        "ends_at": datetime(2026, 3, 29, 12, tzinfo=UTC),
+    }
+    one = ActiveWindow(from_time="02:30", to_time="03:30", **sunday)
+    two = ActiveWindow(from_time="02:15", to_time="03:10", **sunday)
+    assert meeting(one, two, BERLIN) == datetime(2026, 3, 29, 1, tzinfo=UTC)
+
+
+def test_R10_windows_that_meet_only_in_the_hour_that_comes_twice_are_found() -> None:
+    """On 25 October 2026 it is 02:10 in Berlin twice; only the second time lies in the dates."""
+    dates = {
+        "starts_at": datetime(2026, 10, 25, 0, 45, tzinfo=UTC),
+        "ends_at": datetime(2026, 10, 25, 1, 40, tzinfo=UTC),
+    }
+    one = ActiveWindow(from_time="02:10", to_time="02:20", **dates)
+    assert meeting(one, one, BERLIN) == datetime(2026, 10, 25, 1, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        {"starts_at": datetime(2031, 5, 1, tzinfo=UTC)},
+        {"ends_at": datetime(2024, 5, 1, tzinfo=UTC)},
+    ],
+)
+def test_R10_rules_meet_while_their_package_is_on_sale(dates: dict[str, datetime]) -> None:
+    pair = pair_of(RuleKind.LINE_PERCENT, PERCENT, PERCENT)
+    packages = [package("a", 1_000, window=ActiveWindow(weekdays=[2], **dates))]
+    found = find_conflict(pair[0], [pair[1]], packages, BANGKOK)
+    assert found is not None
+    check_counter_example(found, pair, packages, BANGKOK)
 
 
 def pair_of(kind: RuleKind, one: dict[str, Any], two: dict[str, Any]) -> list[RuleView]:
@@ -255,6 +306,18 @@ def test_R10_cart_rules_for_different_packages_meet_in_a_cart_with_both() -> Non
     assert {line.package_id: line.qty for line in found.cart.lines} == {"a": 1, "b": 4}
     assert conflict(pair, package("a", 1_000), package("b", 8)) is not None
     assert conflict(pair, package("a", 1_000), package("b", 7)) is None  # 35.00 with 499: no
+
+
+def test_R10_one_basket_may_be_enough_for_two_minimums() -> None:
+    """400 tickets are 40.00 and 30.00 both; 400 and 300 more would not fit into a cart."""
+    pair = pair_of(
+        RuleKind.CART_PERCENT,
+        {"percent": 1_000, "min_subtotal": 4_000},
+        {"percent": 1_000, "min_subtotal": 3_000},
+    )
+    found = conflict(pair, package("a", 10))
+    assert found is not None
+    assert [line.qty for line in found.cart.lines] == [400]
 
 
 def test_R10_bundles_meet_in_a_component_of_both() -> None:

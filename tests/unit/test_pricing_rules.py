@@ -1,5 +1,6 @@
 """R8, R9, R11, R13: what each stage does, by examples that fit on a slip of paper."""
 
+import gc
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,8 @@ from playpark.contracts.settings import MoneySettings, VatMode
 from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.pricing import Context, applied_rules, price
+from playpark.pricing import compiled as compiled_module
+from playpark.pricing.compiled import compiled
 from playpark.pricing.trace import at_most
 from tests.unit.pricing_worlds import World, cart, package, rule, store, worlds
 
@@ -220,6 +223,20 @@ def test_R9_what_is_not_stackable_excludes_others_on_its_lines_only() -> None:
     cart_ = priced(cart(("a", 1), ("b", 1)), store([A, B], rules))
     assert [line.line_discount for line in cart_.lines] == [1_000, 1_000]
     assert entry_of(cart_, "2").facts == {"lines": [0, 1_000], "blocked": [0]}
+
+
+def test_R9_a_bundle_closes_all_its_lines_even_those_that_got_no_satang_off() -> None:
+    sevens = [package(each, 7) for each in "abc"]
+
+    def of(rule_id: str, *parts: str) -> RuleView:
+        components = [Component(package_id=each, qty=1) for each in parts]
+        return rule(rule_id, RuleKind.BUNDLE, components=components, price=13, stackable=False)
+
+    catalog = store(sevens, [of("1", "a", "b"), of("2", "b", "c")])
+    cart_ = priced(cart(("a", 1), ("b", 2), ("c", 1)), catalog)
+    assert applied_rules(cart_) == ["1"]
+    assert entry_of(cart_, "1").facts == {"lines": [1, 0, 0]}
+    assert entry_of(cart_, "2").facts == {"reason": "not_stackable"}
 
 
 def test_R9_on_the_cart_what_is_not_stackable_excludes_all_others() -> None:
@@ -449,3 +466,21 @@ def test_R11_the_bound_of_a_trace_is_never_below_its_size(world: World, rules: i
 def test_R11_an_ordinary_trace_keeps_the_amount_of_each_line() -> None:
     cart_ = priced(*full_store("Happy hour", rules=20))
     assert all(len(e.facts["lines"]) == 100 for e in cart_.trace if e.rule_id is not None)
+
+
+# --- what is prepared once for each catalogue -------------------------------------------
+
+
+def test_R12_two_catalogues_are_never_taken_for_each_other_and_none_is_kept_alive() -> None:
+    """Versions may be equal, as with packages that are added for money taken already (R17)."""
+    held = len(compiled_module._held)
+    one, two = store([A]), store([package("a", 1)])
+    assert (priced(cart(("a", 1)), one).grand_total, priced(cart(("a", 1)), two).grand_total) == (
+        10_000,
+        1,
+    )
+    assert compiled(one) is compiled(one)
+    assert len(compiled_module._held) == held + 2
+    del one, two
+    gc.collect()
+    assert len(compiled_module._held) <= held
