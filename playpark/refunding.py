@@ -75,8 +75,10 @@ class RefundState:
 
     @property
     def money_left(self) -> int:
-        """What was taken and not given back: surcharges and rounding included."""
-        return self.grand_total - self.refunded_total
+        """What was taken and not given back: surcharges and rounding included. Of a sale whose
+        payments were booked short of its total (R17) no more comes back than they were."""
+        taken = min(self.grand_total, sum(tender.amount for tender in self.tenders))
+        return taken - self.refunded_total
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +232,6 @@ def _by_tender(
         share = min(amount, worth - back)
         parts[each] = parts.get(each, 0) + share
         amount -= share
-    if parts and amount:  # payments that were booked short of the total, flagged needs_review
-        parts[next(iter(parts))] += amount
     return parts
 
 

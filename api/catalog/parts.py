@@ -153,10 +153,8 @@ async def _check_package(edit: Edit, _id: str, entry: PackageIn, _was: PackageIn
     else:
         message = "There is no such tax in this store: see GET /catalog/taxes."
         await _need(taxes, [entry.tax_id], "tax_id", message)
-    message = "One of the zones is not in use in this store: see GET /catalog/zones."
-    zones = await _need(ZoneRepository(*place), entry.zones, "zones", message)
-    if not all(zone.active for zone in zones):
-        raise _wrong("zones", message)
+    message = "One of the zones is not in this store: see GET /catalog/zones."
+    await _need(ZoneRepository(*place), entry.zones, "zones", message)
     message = "One of the devices is not in this store: see GET /devices."
     devices = DeviceRepository(*place)
     await _need(devices, entry.allowed_devices, "allowed_devices", message)

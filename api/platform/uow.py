@@ -60,6 +60,13 @@ class UnitOfWork:
         return Work(self.mongo, self.clock.now())
 
     @asynccontextmanager
+    async def at_one_moment(self) -> AsyncIterator[Work]:
+        """For reads that all see the database as it is at one moment: what is booked meanwhile is
+        seen with all its parts or not at all. MongoDB keeps a moment for five minutes."""
+        async with await self.mongo.client.start_session(snapshot=True) as session:
+            yield Work(self.mongo, self.clock.now(), session)
+
+    @asynccontextmanager
     async def one_at_a_time(self, key: str) -> AsyncIterator[None]:
         """Queue behind the others of this process that use the same key (R45).
 

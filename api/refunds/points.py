@@ -37,17 +37,21 @@ async def points_payments(work: Work, scope: Scope, sold: Sold) -> frozenset[str
     return frozenset(paid.id for paid in sold.payments if paid.payment_type_id in types)
 
 
-def due(sold: Sold, amount: int, back: dict[str, int], by_points: frozenset[str]) -> PointsMove:
-    """The points that move with a refund of `amount` satang, of which the payments give back
-    `back` (satang by payment id)."""
+def due(sold: Sold, goods: int, back: dict[str, int], by_points: frozenset[str]) -> PointsMove:
+    """The points that move with a refund of goods worth `goods` satang. `back` is what goes back
+    by each payment's own tender (satang by payment id): a guest who gets cash for what was paid
+    with points does not get the points too."""
     sale = sold.sale
+    sold_goods = sum(ticket.slice["payable"] for ticket in sold.tickets)
     paid = [each for each in sold.payments if each.id in by_points]
     worth = sum(each.amount for each in paid)
     before = sum(each.refunded for each in paid)
     after = before + sum(back.get(each.id, 0) for each in paid)
     return PointsMove(
         returned=_share(sale.points_burned, before, after, worth),
-        taken=_share(sale.points_earned, sale.refunded, sale.refunded + amount, sale.grand_total),
+        taken=_share(
+            sale.points_earned, sale.refunded_goods, sale.refunded_goods + goods, sold_goods
+        ),
     )
 
 

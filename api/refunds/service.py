@@ -133,12 +133,13 @@ async def _settle(
     """Book the refund everywhere: sale and tickets first, under their condition."""
     if planned is not planning.NOTHING:
         await _book(work, scope, sold, planned, back)
-    shares = _by_payment(sold, planned)
+    shares, own = _by_payment(sold, planned)
     payments = PaymentRepository.of(work, scope)
     for key, share in shares.items():
         await payments.update_one({"$inc": {"refunded": share}}, _id=key, sale_id=sold.sale.id)
     by_points = await points.points_payments(work, scope, sold)
-    move = points.due(sold, planned.amount, shares, by_points)
+    goods = sum(amount for _, amount, _ in planned.tickets)
+    move = points.due(sold, goods, own, by_points)
     moved, flags = await points.settle(work, scope, sold, move, PointsReason.REFUNDED)
     by_method = {method.value: amount for method, amount in planned.parts}
     cash = by_method.get(PaymentMethod.CASH.value, 0)
@@ -180,11 +181,13 @@ async def _book(
         raise PlayParkError(ErrorCode.CONFLICT, message)
 
 
-def _by_payment(sold: Sold, planned: RefundPlan) -> dict[str, int]:
+def _by_payment(sold: Sold, planned: RefundPlan) -> tuple[dict[str, int], dict[str, int]]:
     """What of a refund each payment gives back, satang by payment id: those of the tender that
-    is paid out, the last first; what another tender pays beyond, on any that has some left."""
+    is paid out, the last first; what another tender pays beyond, on any that has some left. And
+    what of it goes back by the payment's own tender."""
     left = {paid.id: paid.amount - paid.refunded for paid in sold.payments}
     shares: dict[str, int] = {}
+    by_own: dict[str, int] = {}
     for method, to_pay in planned.parts:
         amount = to_pay
         own = [paid.id for paid in reversed(sold.payments) if paid.method is method]
@@ -192,9 +195,11 @@ def _by_payment(sold: Sold, planned: RefundPlan) -> dict[str, int]:
         for key in (*own, *others):
             share = max(0, min(amount, left[key]))
             shares[key] = shares.get(key, 0) + share
+            if key in own:
+                by_own[key] = by_own.get(key, 0) + share
             left[key] -= share
             amount -= share
-    return {key: share for key, share in shares.items() if share}
+    return {key: share for key, share in shares.items() if share}, by_own
 
 
 def _money(sold: Sold, planned: RefundPlan, body: RefundIn) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from api.refunds.repository import VoidRepository
 from api.sales import views as sales
 from api.sales.models import PaymentStatus
 from api.sales.repository import PaymentRepository, SaleRepository
-from api.sales.service import PROMO_OVER_CAP
 from api.shifts import service as shifts
 from api.shifts.service import SaleAmounts
 from api.tickets.repository import TicketRepository
@@ -53,9 +52,8 @@ async def _void(work: Work, scope: Scope, op: Operation[VoidIn], void_id: str) -
     flags += check_reason(op, await catalog.snapshot(work, scope), ReasonKind.VOID, op.body)
     await _take_back(work, scope, sold)
     flags += await shifts.book_void(work, scope, op, sale.shift_id, _amounts(sold))
-    if PROMO_OVER_CAP not in sale.flags:  # what was not counted cannot be given back
-        of_the_day, _ = await catalog.snapshot_with(work, scope, sale.catalog_version, [])
-        await catalog.give_back_uses(work, scope, of_the_day, sale.rule_ids)
+    of_the_day, _ = await catalog.snapshot_with(work, scope, sale.catalog_version, [])
+    await catalog.give_back_uses(work, scope, of_the_day, sale.counted_rules)
     move = PointsMove(returned=sale.points_burned, taken=sale.points_earned)
     _, more = await points.settle(work, scope, sold, move, PointsReason.VOIDED)
     flags += more

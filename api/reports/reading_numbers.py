@@ -71,8 +71,8 @@ def _result(day: TradingDay, record: Row) -> str:
 
 
 def _first(at: datetime) -> str:
-    """The least ULID of a moment."""
-    milliseconds = int(at.timestamp() * 1000)
+    """The least ULID of a moment; none is older than 1970."""
+    milliseconds = max(0, int(at.timestamp() * 1000))
     return str(ULID.from_bytes(milliseconds.to_bytes(6, "big") + bytes(10)))
 
 

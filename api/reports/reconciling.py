@@ -16,7 +16,7 @@ from api.reports.findings import broken
 from api.reports.reading_numbers import check_numbers, check_operations
 from api.reports.reading_sales import read_orphans, read_refunds, read_sales
 from api.reports.reading_shifts import book_all, check_chains, check_shifts, find_shifts
-from api.reports.repository import Books, StoreRef, at_one_moment
+from api.reports.repository import Books, StoreRef
 from playpark.contracts.reports import BookCheck, Discrepancy, Reconciliation
 
 MOST_SECONDS = 240
@@ -27,7 +27,7 @@ async def reconcile(uow: UnitOfWork, store: StoreRef, day: date) -> Reconciliati
     """Check one trading day of one store. Raises what the driver raises where the database is
     away, or where the day cannot be read within four minutes."""
     with pymongo.timeout(MOST_SECONDS):
-        async with at_one_moment(uow) as work:
+        async with uow.at_one_moment() as work:
             return await _reconcile(work, store, day)
 
 

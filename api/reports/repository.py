@@ -5,7 +5,6 @@ never more than a page of them at once.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
@@ -20,7 +19,7 @@ from api.identity.repository import StoreRepository
 from api.platform.documents import scoped_id
 from api.platform.repository import Repository
 from api.platform.scope import Scope
-from api.platform.uow import UnitOfWork, Work
+from api.platform.uow import Work
 from api.reports.models import JobLease, StoredReconciliation
 from api.tickets.models import Ticket
 from playpark.errors import ErrorCode, PlayParkError
@@ -29,14 +28,6 @@ Row = dict[str, Any]
 PAGE = 100
 """Sales with all that hangs on them: a page is a few milliseconds of the event loop."""
 IDS = 1_000
-
-
-@asynccontextmanager
-async def at_one_moment(uow: UnitOfWork) -> AsyncIterator[Work]:
-    """Reads that all see the database as it is at one moment, so that a sale that is booked
-    meanwhile is seen with all its parts or not at all. MongoDB keeps a moment for five minutes."""
-    async with await uow.mongo.client.start_session(snapshot=True) as session:
-        yield Work(uow.mongo, uow.clock.now(), session)
 
 
 class Books:

@@ -39,6 +39,10 @@ class Booking:
 async def book(work: Work, scope: Scope, op: Operation[SaleIn]) -> Booking:
     """Price the sale, or take what was rung for money that is taken already.
 
+    What is not paid yet costs what it costs now, by the server's clock: the client's
+    `occurred_at` is kept for the record and chooses no price (R12). Money that is taken was taken
+    at the price of its time.
+
     Raises E_PRICE_CHANGED (uncommitted, with both traces), E_VALIDATION for a rung cart of
     another shape, and what pricing raises.
     """
@@ -47,7 +51,7 @@ async def book(work: Work, scope: Scope, op: Operation[SaleIn]) -> Booking:
         _check_shape(sale, sale.rung)
     if op.committed:
         return await _book_committed(work, scope, op)
-    priced = await catalog.price_cart(work, scope, sale, at=op.occurred_at, payments=sale.payments)
+    priced = await catalog.price_cart(work, scope, sale, at=work.now, payments=sale.payments)
     if not _as_told(sale, priced):
         raise await price_changed(work, scope, op, priced)
     return Booking(priced, await catalog.snapshot(work, scope), sale.customer_id)
@@ -60,7 +64,7 @@ async def used_up(
     sale, known = op.body, booking.catalog
     where = await catalog.context(work, scope, sale, known)
     where = replace(where, used_up=where.used_up.union(rule_ids))
-    priced = price(sale, known, at=op.occurred_at, context=where, payments=sale.payments)
+    priced = price(sale, known, at=work.now, context=where, payments=sale.payments)
     message = "A promotion was used up just now: show the guest the new total, then sell again."
     return await price_changed(work, scope, op, priced, message)
 
@@ -104,7 +108,7 @@ async def _price_as_told(work: Work, scope: Scope, op: Operation[SaleIn]) -> Pri
     try:
         known = await catalog.snapshot(work, scope, sale.catalog_version)
         where = await catalog.context(work, scope, sale, known)
-        return price(sale, known, at=op.occurred_at, context=where, payments=sale.payments)
+        return price(sale, known, at=work.now, context=where, payments=sale.payments)
     except PlayParkError:
         return None
 
@@ -116,8 +120,7 @@ async def _book_committed(work: Work, scope: Scope, op: Operation[SaleIn]) -> Bo
     """As rung where it was rung. The server prices it by that version and flags what differs;
     what no longer fits the catalogue is priced as well as it can be (R17)."""
     sale = op.body
-    package_ids = [line.package_id for line in sale.lines]
-    known, flags = await catalog.snapshot_with(work, scope, sale.catalog_version, package_ids)
+    known, flags = await _catalog_of(work, scope, sale)
     where, customer_id = await _context(work, scope, sale, known)
     if customer_id != sale.customer_id:
         flags.append(CUSTOMER_UNKNOWN)
@@ -136,6 +139,19 @@ async def _book_committed(work: Work, scope: Scope, op: Operation[SaleIn]) -> Bo
         flags.append(PRICE_VARIANCE)
         booking.variance = {"rung": sale.expected_total or 0, "server": priced.grand_total}
     return booking
+
+
+async def _catalog_of(work: Work, scope: Scope, sale: SaleIn) -> tuple[CatalogSnapshot, list[str]]:
+    """The catalogue that was sold from, with all that was sold; a bundle that is off sale brings
+    its components, which may be off sale too (R18). And flags."""
+    sold = {line.package_id for line in sale.lines}
+    known, flags = await catalog.snapshot_with(work, scope, sale.catalog_version, sorted(sold))
+    bundles = [package for package in known.packages if package.package_id in sold]
+    parts = {part.package_id for package in bundles for part in package.components}
+    if parts <= {package.package_id for package in known.packages}:
+        return known, flags
+    whole = sorted(sold | parts)
+    return await catalog.snapshot_with(work, scope, sale.catalog_version, whole)
 
 
 async def _context(

@@ -15,7 +15,6 @@ from playpark.contracts.approvals import EmployeeRef
 from playpark.contracts.pricing import PaymentIn, PaymentMethod, Totals
 from playpark.contracts.sales import SaleIn
 from playpark.ids import new_ulid
-from playpark.pricing import applied_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,8 @@ class Place:
     flags: list[str]
     approver: EmployeeRef | None = None
     points: Points = NO_POINTS
+    counted: Sequence[str] = ()
+    """The rules whose caps the sale was counted on."""
 
 
 def amounts_of(booking: Booking, payments: Sequence[PaymentIn], tickets: int) -> SaleAmounts:
@@ -73,7 +74,7 @@ def sale_of(scope: Scope, op: Operation[SaleIn], booking: Booking, place: Place)
         cash_step=money.cash_step,
         cash_rounding_mode=money.cash_rounding,
         promo_codes=list(body.promo_codes or ()),
-        rule_ids=applied_rules(priced),
+        counted_rules=list(place.counted),
         customer_id=booking.customer_id,
         points_earned=place.points.earned,
         points_burned=place.points.burned,

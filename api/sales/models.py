@@ -65,8 +65,9 @@ class Sale(Model):
     cash_rounding_mode: CashRounding = CashRounding.NEAREST
     """How cash was rounded when it was sold: a refund mirrors it (R31)."""
     promo_codes: list[str] = []
-    rule_ids: list[str] = []
-    """The rules that its price came from, whose caps it counted on (R9)."""
+    counted_rules: list[str] = []
+    """The rules of its price that it was counted on: a void gives these uses back, and not those
+    of rules over their cap, which were never counted (R9)."""
     customer_id: str | None = None
     points_earned: int = 0
     points_burned: int = 0

@@ -76,7 +76,8 @@ class Selling:
         day = _business_date(scope, op, flags)
         counts = issuing.tickets_per_line(op.body, booking.catalog)
         codes = await self._codes(work, scope, op, counts, flags)
-        flags += await _claim(work, scope, op, booking, sale_id)
+        counted, more = await _claim(work, scope, op, booking, sale_id)
+        flags += more
         points, more = await loyalty.settle(work, scope, op, booking, sale_id)
         flags += more
         series = ReceiptSeries.SALE
@@ -85,7 +86,7 @@ class Selling:
         amounts = amounts_of(booking, op.body.payments, sum(counts))
         shift_id, more = await shifts.book_sale(work, scope, op, amounts)
         flags += more
-        place = Place(sale_id, receipt_no, shift_id, day, flags, approver, points)
+        place = Place(sale_id, receipt_no, shift_id, day, flags, approver, points, counted)
         sale = sale_of(scope, op, booking, place)
         payments = payments_of(op, booking, sale)
         await SaleRepository.of(work, scope).insert(sale)
@@ -236,9 +237,10 @@ def _ticket_ids(sale: SaleIn, counts: list[int]) -> list[str]:
 
 async def _claim(
     work: Work, scope: Scope, op: Operation[SaleIn], booking: Booking, sale_id: str
-) -> list[str]:
+) -> tuple[list[str], list[str]]:
     """What others may want at the same moment: the parked cart, and the last uses of capped
-    promotions. Returns flags; raises E_CONFLICT, E_PRICE_CHANGED."""
+    promotions. Returns the rules that were counted, and flags; raises E_CONFLICT,
+    E_PRICE_CHANGED."""
     flags: list[str] = []
     if op.body.open_ticket_id is not None:
         flags += await open_tickets.settle(work, scope, op, op.body.open_ticket_id, sale_id)
@@ -248,7 +250,7 @@ async def _claim(
         if not op.committed:
             raise await booking_rules.used_up(work, scope, op, booking, over)
         flags.append(PROMO_OVER_CAP)
-    return flags
+    return [rule for rule in rules if rule not in over], flags
 
 
 def _business_date(scope: Scope, op: Operation[SaleIn], flags: list[str]) -> date:

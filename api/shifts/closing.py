@@ -15,7 +15,7 @@ from api.shifts.chain import Entry
 from api.shifts.figures import Figures
 from api.shifts.models import Shift, ZLink
 from api.shifts.repository import ShiftRepository, ZRepository
-from api.shifts.views import RECOUNTED, closed_view
+from api.shifts.views import FINALISED, RECOUNTED, closed_view
 from playpark.contracts.approvals import ApprovalAction, ReasonKind
 from playpark.contracts.employees import Permission
 from playpark.contracts.shifts import DrawerCloseIn, ShiftClosed, ZKind
@@ -25,7 +25,7 @@ from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import ReceiptNumber, ReceiptSeries
 
 VARIANCE, ALREADY_CLOSED = "variance_unapproved", "already_closed"
-FINALISED, SUPERSEDED = "finalised", "superseded"
+SUPERSEDED = "superseded"
 
 
 async def _close(

@@ -44,8 +44,8 @@ async def seen(work: Work, scope: Scope, shift_id: str) -> Shift:
 
 
 def may_see_figures(scope: Scope, shift: Shift) -> bool:
-    """Before the count only `reports_view` sees what the drawer ought to hold (R27): a shift that
-    was superseded is closed, and its count may still come."""
+    """Before the count only `reports_view` sees what the drawer ought to hold (R27): of a shift
+    that was superseded or finalised the till's own count may still come."""
     return views.is_counted(shift) or scope.may(Permission.REPORTS_VIEW)
 
 

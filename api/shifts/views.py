@@ -13,7 +13,7 @@ from playpark.contracts.shifts import (
     ShiftView,
 )
 
-OVER_DRAWER, RECOUNTED = "over_drawer", "recounted"
+OVER_DRAWER, FINALISED, RECOUNTED = "over_drawer", "finalised", "recounted"
 
 
 def shift_view(shift: Shift) -> ShiftView:
@@ -108,8 +108,9 @@ def is_closed(shift: Shift) -> bool:
 
 
 def is_counted(shift: Shift) -> bool:
-    """Whether its cash was counted: as it was closed, or afterwards where it was superseded."""
-    return shift.cash_counted is not None or RECOUNTED in shift.flags
+    """Whether its till has counted: as it was closed, or later where somebody else closed it."""
+    own = shift.cash_counted is not None and FINALISED not in shift.flags
+    return own or RECOUNTED in shift.flags
 
 
 def _difference(shift: Shift) -> int | None:

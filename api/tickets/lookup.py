@@ -32,8 +32,7 @@ async def find(platform: Platform, scope: Scope, wanted: Wanted) -> list[TicketV
 
     Raises E_PERMISSION, E_VALIDATION for none or several keys.
     """
-    if not scope.may(Permission.REDEEM):
-        scope.require(Permission.SELL)
+    _may_look(scope)
     if sum(key is not None for key in astuple(wanted)) != 1:
         message = "Look tickets up by one of short_code, qr, sale_id and receipt_no."
         raise PlayParkError(ErrorCode.VALIDATION, message)
@@ -53,6 +52,21 @@ async def find(platform: Platform, scope: Scope, wanted: Wanted) -> list[TicketV
     else:
         found = await tickets.find_one(short_code=key["short_code"])
     return [view(found)] if found else []
+
+
+async def ticket(platform: Platform, scope: Scope, ticket_id: str) -> TicketView:
+    """One ticket of the store. Raises E_PERMISSION, E_NOT_FOUND."""
+    _may_look(scope)
+    tickets = TicketRepository.of(platform.uow.reading(), scope)
+    found = await tickets.find_one(_id=tickets.key(ticket_id))
+    if found is None:
+        raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such ticket.")
+    return view(found)
+
+
+def _may_look(scope: Scope) -> None:
+    if not scope.may(Permission.REDEEM):
+        scope.require(Permission.SELL)
 
 
 def view(ticket: Ticket) -> TicketView:

@@ -18,6 +18,7 @@ class Ticket(Model):
             ascending("tenant_id", "store_id", "short_code", unique=True),
             ascending("tenant_id", "store_id", "token_hash", unique=True),
             ascending("tenant_id", "store_id", "sale_id", "position"),
+            ascending("tenant_id", "store_id", "valid_from"),
         ],
     )
 

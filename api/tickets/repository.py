@@ -76,14 +76,10 @@ class TicketRepository(Repository[Ticket]):
             ends_at=None,
         )
 
-    async def count_print(self, ticket_ids: Sequence[str]) -> bool:
-        """Count one more print of each; False where one of them admits nobody any more."""
-        counted = await self.update_many(
-            {"$inc": {"printed_count": 1}},
-            _id={"$in": [self.key(each) for each in ticket_ids]},
-            status=TicketStatus.ACTIVE.value,
-        )
-        return counted == len(ticket_ids)
+    async def count_print(self, ticket_ids: Sequence[str]) -> None:
+        """Count one more print of each."""
+        keys = [self.key(each) for each in ticket_ids]
+        await self.update_many({"$inc": {"printed_count": 1}}, _id={"$in": keys})
 
     async def give_back(self, row: Redemption) -> None:
         """Undo what the PASS `row` took: its quota and, where it started it, the clock (R50)."""

@@ -8,12 +8,11 @@ from api.platform.envelope import ok
 from api.platform.http import Cursor, Door, Limit, private_router
 from api.platform.services import App, Caller
 from api.tickets import lookup, service
-from api.tickets.repository import RedemptionRepository, TicketRepository
+from api.tickets.repository import RedemptionRepository
 from playpark.contracts.base import Envelope, IdStr, Page
 from playpark.contracts.employees import Permission
 from playpark.contracts.sales import ReceiptNo
 from playpark.contracts.tickets import RedeemIn, RedemptionSummary, RedemptionView, TicketView
-from playpark.errors import ErrorCode, PlayParkError
 
 private = private_router("tickets")
 
@@ -59,9 +58,5 @@ async def find_tickets(
 
 @private.get("/tickets/{ticket_id}")
 async def ticket(platform: App, scope: Caller, ticket_id: IdStr) -> Envelope[TicketView]:
-    """One ticket, without its token."""
-    tickets = TicketRepository.of(platform.uow.reading(), scope)
-    found = await tickets.find_one(_id=tickets.key(ticket_id))
-    if found is None:
-        raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such ticket.")
-    return ok(lookup.view(found))
+    """One ticket, without its token. Needs `sell` or `redeem`."""
+    return ok(await lookup.ticket(platform, scope, ticket_id))

@@ -34,7 +34,7 @@ from playpark.redemption import Decision, Scan, decide, refuse
 from playpark.tokens import TicketToken, mint_pp1, parse_pp1, token_hash, verify_pp1
 
 TRAINING_PREFIX = "PPT."
-NOT_ADMITTED = "not_admitted"
+NOT_ADMITTED, ZONE_UNKNOWN = "not_admitted", "zone_unknown"
 
 
 # --- issuing ----------------------------------------------------------------------------
@@ -158,13 +158,20 @@ class Redeeming:
         self, work: Work, scope: Scope, op: Operation[RedeemIn], result_id: str
     ) -> RedemptionView:
         """Decide and write one row, PASS or FAIL. Raises E_PERMISSION, E_VALIDATION (simulate
-        in an operation, another device's id), E_NOT_FOUND (zone)."""
+        in an operation, another device's id), E_NOT_FOUND (zone: what a gate has decided by
+        itself is flagged instead, R17)."""
         if op.body.simulate:
             message = "A simulation writes nothing: send it to /tickets/redeem."
             raise PlayParkError(ErrorCode.VALIDATION, message)
         if not op.committed:
             scope.require(Permission.REDEEM)
-        scan = await _scan(work, scope, op.body, op.occurred_at)
+        scan = _scan(scope, op.body, op.occurred_at)
+        try:
+            scan = await _in_its_zone(work, scope, scan)
+        except PlayParkError:
+            if not op.committed:
+                raise
+            op = replace(op, flags=(*op.flags, ZONE_UNKNOWN))
         found = self.find(scope, op.body)
         ticket, decision = await self._decide(work, scope, found, scan)
         row = _row(scope, op, scan, ticket, decision, result_id)
@@ -205,7 +212,7 @@ class Redeeming:
         work = self.platform.uow.reading()
         scope.require(Permission.REDEEM)
         at, _ = clamp(body.occurred_at, work.now)
-        scan = await _scan(work, scope, body, at)
+        scan = await _in_its_zone(work, scope, _scan(scope, body, at))
         found = self.find(scope, body)
         ticket, decision = await _read_and_decide(work, scope, found, scan)
         op = Operation(new_ulid(), OpKind.REDEMPTION, {}, body, at)
@@ -270,19 +277,23 @@ def _lookup(tickets: TicketRepository, found: dict[str, str]) -> dict[str, Any]:
     return {"_id": tickets.key(found["ticket_id"])}
 
 
-async def _scan(work: Work, scope: Scope, body: RedeemIn, at: datetime) -> Scan:
+def _scan(scope: Scope, body: RedeemIn, at: datetime) -> Scan:
     scope.require_device(Permission.REDEEM)
     if body.device_id not in {None, scope.device.device_id}:
         message = "device_id is another device's: leave it out, the token names the device."
         raise PlayParkError(ErrorCode.VALIDATION, message)
-    scan = Scan(
+    return Scan(
         at=at, direction=body.direction, zone_id=body.zone_id, device_id=scope.device.device_id
     )
-    if body.zone_id is None:
+
+
+async def _in_its_zone(work: Work, scope: Scope, scan: Scan) -> Scan:
+    """With what the zone takes from a credit ticket. Raises E_NOT_FOUND."""
+    if scan.zone_id is None:
         return scan
     snapshot = await catalog.snapshot(work, scope)
     for zone in snapshot.zones:
-        if zone.zone_id == body.zone_id:
+        if zone.zone_id == scan.zone_id:
             return replace(scan, credit_price=zone.credit_price)
     raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such zone: see the catalogue.")
 

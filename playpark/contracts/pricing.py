@@ -34,7 +34,7 @@ class PaymentIn(Request):
 class CartLine(Request):
     package_id: IdStr
     qty: Annotated[int, Field(strict=True, ge=1, le=MAX_TICKETS)]
-    discount_ids: list[IdStr] | None = None
+    discount_ids: Annotated[list[IdStr], Field(max_length=20)] | None = None
     manual_discount: Satang | None = None
 
 

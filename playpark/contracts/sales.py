@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StrictBool, StringConstraints
+from pydantic import AfterValidator, Field, StrictBool, StringConstraints
 
 from playpark.clock import BusinessDate, UtcDatetime
 from playpark.contracts.base import IdStr, View
@@ -24,7 +24,20 @@ from playpark.contracts.tickets import TicketView
 from playpark.ids import UlidStr
 from playpark.money import Satang, SatangSum
 
-ReceiptNo = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{2,6}-[SRTZW][0-9]{6,9}$")]
+
+def _counted_from_one(receipt_no: str) -> str:
+    if not receipt_no.endswith("000000") or receipt_no[-7].isdigit():
+        return receipt_no
+    msg = "receipt numbers are counted from 000001"
+    raise ValueError(msg)
+
+
+ReceiptNo = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9A-Z]{2,6}-[SRTZW](?:[0-9]{6}|[1-9][0-9]{6,8})$"),
+    AfterValidator(_counted_from_one),
+]
+"""`03-S000128`: one way to write each number, so that none is given out twice (R29)."""
 ShortCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-HJKMNP-TV-Z]{8}$")]
 PerLine = Field(min_length=1, max_length=MAX_LINES)
 PerUnit = Field(max_length=MAX_TICKETS)

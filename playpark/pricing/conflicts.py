@@ -65,12 +65,14 @@ def find_conflict(
 
 def _could_conflict(rule: RuleView, other: RuleView) -> bool:
     grouped = rule.exclusive_group is not None and rule.exclusive_group == other.exclusive_group
+    # A line has one price of the time at most, whatever such a rule says of itself (R8).
+    stacks = rule.kind is not RuleKind.TIME_OF_DAY and (rule.stackable or other.stackable)
     return (
         rule.active
         and other.active
         and rule.kind is other.kind
         and rule.priority == other.priority
-        and not (rule.stackable or other.stackable or grouped)
+        and not (stacks or grouped)
     )
 
 

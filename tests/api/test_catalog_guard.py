@@ -129,12 +129,19 @@ async def test_R18_a_bundle_holds_tickets_that_are_on_sale(owner: Outsider) -> N
 
 async def test_a_zone_that_tickets_on_sale_admit_to_stays_in_use(owner: Outsider) -> None:
     zone = await owner.data("POST", "/v1/catalog/zones", ZONE)
-    await owner.data("POST", "/v1/catalog/packages", RIDE | {"zones": [zone["zone_id"]]})
+    ride = await owner.data("POST", "/v1/catalog/packages", RIDE | {"zones": [zone["zone_id"]]})
     path = f"/v1/catalog/zones/{zone['zone_id']}"
     status, error = await refused(owner, "PATCH", path, {"active": False})
     assert (status, error["code"]) == (422, "E_VALIDATION")
     snapshot = await owner.data("GET", "/v1/catalog/snapshot")
     assert zone["zone_id"] in {each["zone_id"] for each in snapshot["zones"]}
+    # Off sale it may be changed while its zone is closed, but not sold again.
+    package = f"/v1/catalog/packages/{ride['package_id']}"
+    await owner.data("PATCH", package, {"active": False})
+    await owner.data("PATCH", path, {"active": False})
+    await owner.data("PATCH", package, {"price": 1})
+    status, error = await refused(owner, "PATCH", package, {"active": True})
+    assert (status, error["code"]) == (422, "E_VALIDATION")
 
 
 # --- who may ----------------------------------------------------------------------------

@@ -239,9 +239,9 @@ async def test_R11_a_store_has_no_more_rules_than_a_trace_can_hold(
     response = await owner.call("PATCH", path, {"active": True})
     error = response.json()["error"]
     assert (response.status_code, error["details"]) == (422, {"most": MAX_RULES})
-    park.mongo["pricing_rules"].delete_many({"_id": {"$in": [each["_id"] for each in more[1:]]}})
-    await owner.data("PATCH", path, {"active": True})
     park.mongo["pricing_rules"].delete_one({"_id": more[0]["_id"]})
+    await owner.data("PATCH", path, {"active": True})
+    park.mongo["pricing_rules"].delete_many({"_id": {"$in": [each["_id"] for each in more]}})
 
 
 # --- whose rule, whose price ------------------------------------------------------------

@@ -159,7 +159,7 @@ async def test_promo_cap_race_sells_exactly_as_many_as_there_are(park: Park) -> 
 
     results = await asyncio.gather(*(attempt(till) for till in tills))
     assert sorted(results) == ["E_PRICE_CHANGED"] * 5 + ["sold"] * 3
-    assert await park.count("sales", rule_ids=rule_id) == 3
+    assert await park.count("sales", counted_rules=rule_id) == 3
     assert (await park.db["rule_uses"].find_one({"_id": rule_id}))["used"] == 3
 
 
@@ -183,7 +183,7 @@ async def test_R9_a_promise_that_cannot_be_counted_is_not_sold(park: Park, till:
     await park.db["rule_uses"].delete_one({"_id": rule_id})
     status, error, details = await refused(till, body)
     assert (status, error, details["grand_total"]) == (409, "E_PRICE_CHANGED", CAROUSEL)
-    assert await park.count("sales", rule_ids=rule_id) == 0
+    assert await park.count("sales", counted_rules=rule_id) == 0
 
 
 async def test_R17_a_promotion_over_its_cap_is_flagged_once_the_money_is_taken(
@@ -195,6 +195,31 @@ async def test_R17_a_promotion_over_its_cap_is_flagged_once_the_money_is_taken(
     sale = await park.committed(till, body)
     assert (sale["grand_total"], sale["flags"]) == (3_600, ["promo_over_cap"])
     assert (await park.db["rule_uses"].find_one({"_id": rule_id}))["used"] == 1
+
+
+async def test_R9_a_void_gives_back_the_uses_that_were_counted_and_no_others(
+    park: Park, till: Outsider
+) -> None:
+    codes, rules = zip(
+        *[await park.promo(max_uses=cap, stackable=True) for cap in (1, 5)], strict=True
+    )
+    cart = {"lines": park.lines(("Carousel ride", 1)), "promo_codes": list(codes)}
+    priced = await tell(till, "POST", "/pricing/preview", cart)
+    cash = [{"method": "cash", "amount": priced["grand_total"]}]
+    body = {**cart, "payments": cash, "rung": rung(priced)}
+
+    async def used() -> list[int]:
+        found = [await park.db["rule_uses"].find_one({"_id": rule}) for rule in rules]
+        return [each["used"] for each in found]
+
+    first, second = [await park.committed(till, body) for _ in range(2)]
+    assert (first["flags"], second["flags"]) == ([], ["promo_over_cap"])
+    assert await used() == [1, 2]
+    reason = {"reason_code": "wrong_package"}
+    for sale, left in ((second, [1, 1]), (first, [0, 0])):
+        yes = await approve(till, "void", sale["sale_id"])
+        await tell(till, "POST", f"/sales/{sale['sale_id']}/void", reason, approval=yes)
+        assert await used() == left
 
 
 async def test_a_refused_sale_uses_nothing_up(park: Park, till: Outsider) -> None:

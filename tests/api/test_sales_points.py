@@ -158,6 +158,27 @@ async def test_what_was_given_back_was_not_spent(park: Park, till: Outsider) -> 
     assert statuses == ["completed", "partly_refunded", "voided"]
 
 
+async def test_R31_points_that_come_back_as_money_stay_spent(park: Park, till: Outsider) -> None:
+    guest = await park.customer(points=500)
+    sold = [await sell(till, paid(park, guest, 20_000, 19_800)) for _ in range(2)]
+    assert await park.points(guest) == 102  # 500 − 2 × 200 + 2 × 1
+
+    async def give_back(sale: dict[str, Any], **how: Any) -> dict[str, int]:
+        sale_id = sale["sale"]["sale_id"]
+        body = {"sale_id": sale_id, "reason_code": "customer_request", **how}
+        yes = await approve(till, "refund", sale_id)
+        told = await tell(till, "POST", "/refunds", body, approval=yes)
+        return {part["method"]: part["amount"] for part in told["parts"]}
+
+    assert await give_back(sold[0], method="cash") == {"cash": 39_800}
+    assert await park.points(guest) == 101  # what was earned is gone, nothing came back
+    one = [sold[1]["tickets"][0]["ticket_id"]]
+    assert await give_back(sold[1], ticket_ids=one, method="card") == {"card": 19_900}
+    # The card gave back what was paid in cash and 1 baht of what was paid with points.
+    assert await give_back(sold[1]) == {"other": 19_900}
+    assert await park.points(guest) == 101 - 1 + 199
+
+
 async def test_a_synced_sale_of_a_guest_counts_once(park: Park, till: Outsider) -> None:
     guest = await park.customer()
     sent = op("sale", park.adult(customer_id=guest), shift_id=None, committed=True)

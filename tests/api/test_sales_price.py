@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator
 from copy import deepcopy
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from playpark.ids import new_ulid
-from tests.api.drawers import sync, tell
+from tests.api.drawers import applied, sync, tell
 from tests.api.inside import inside
 from tests.api.selling import ADULT, CAROUSEL, Park, refused, rung, sell
 from tests.outside import Outsider
@@ -53,8 +54,8 @@ async def test_R8_codes_discounts_groups_and_payments_all_make_the_price_of_a_sa
     assert (sale["promo_codes"], sale["customer_id"]) == (["FAMILY10"], member)
     stored = await park.db["sales"].find_one({"_id": sale["sale_id"]})
     applied_ids = {step["rule_id"] for step in priced["trace"] if step["applied"]} - {None}
-    assert set(stored["rule_ids"]) <= applied_ids
-    assert len(stored["rule_ids"]) == 2
+    assert set(stored["counted_rules"]) <= applied_ids
+    assert len(stored["counted_rules"]) == 2
     payment = await park.db["payments"].find_one({"sale_id": sale["sale_id"]})
     assert (payment["amount"], payment["surcharge"]) == (81_576, 2_376)
 
@@ -97,7 +98,54 @@ async def test_R13_a_package_outside_its_hours_is_refused_unless_the_money_is_ta
     assert (sale["grand_total"], sale["flags"]) == (5_000, ["inactive_package"])
 
 
+async def test_R12_the_time_that_a_client_tells_chooses_no_price(park: Park) -> None:
+    till, now = await park.till(), park.inside.clock.now()
+    ride = (await park.add("/catalog/packages", kind="single", price=5_000))["package_id"]
+    happy = {"starts_at": now - timedelta(hours=2), "ends_at": now - timedelta(hours=1)}
+    await park.add(
+        "/pricing/rules",
+        kind="time_of_day",
+        params={"price": 100},
+        targets={"package_ids": [ride]},
+        window={name: at.isoformat() for name, at in happy.items()},
+    )
+    cart = {"lines": [{"package_id": ride, "qty": 1}]}
+    then = (now - timedelta(minutes=90)).isoformat()
+    body = {**cart, "payments": [{"method": "cash", "amount": 100}], "occurred_at": then}
+    status, code, details = await refused(till, body)
+    assert (status, code, details["due"]) == (422, "E_INSUFFICIENT_TENDER", [5_000])
+    assert (await refused(till, {**body, "expected_total": 100}))[1] == "E_PRICE_CHANGED"
+    full = {**body, "payments": [{"method": "cash", "amount": 5_000}]}
+    sale = (await sell(till, full))["sale"]
+    assert (sale["grand_total"], sale["occurred_at"]) == (5_000, then[:23] + "Z")
+    parked = await tell(till, "POST", "/open_tickets", {"name": "late", "cart": cart})
+    path = f"/open_tickets/{parked['open_ticket_id']}/checkout"
+    paying = {"payments": body["payments"], "occurred_at": then}
+    assert (await refused(till, paying, path))[1] == "E_INSUFFICIENT_TENDER"
+    # Money that was taken in the happy hour was enough then.
+    taken = await park.committed(till, body, occurred_at=then)
+    assert (taken["grand_total"], taken["flags"]) == (100, [])
+
+
 # --- what was rung ----------------------------------------------------------------------
+
+
+async def test_R17_a_bundle_is_booked_after_it_and_its_parts_were_taken_off_sale(
+    park: Park, till: Outsider
+) -> None:
+    part = await park.add("/catalog/packages", kind="single", price=2_000)
+    parts = [{"package_id": part["package_id"], "qty": 2}]
+    both = await park.add("/catalog/packages", kind="bundle", price=3_000, components=parts)
+    for each in (both, part):
+        path = f"/catalog/packages/{each['package_id']}"
+        await tell(park.owner, "PATCH", path, {"active": False})
+    body = {
+        "lines": [{"package_id": both["package_id"], "qty": 1}],
+        "payments": [{"method": "cash", "amount": 3_000}],
+    }
+    (booked,) = await applied(till, await park.op(till, body))
+    assert (booked["sale"]["grand_total"], booked["sale"]["flags"]) == (3_000, ["inactive_package"])
+    assert [ticket["payable"] for ticket in booked["tickets"]] == [1_500, 1_500]
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,16 @@ async def test_R17_a_sale_whose_number_was_given_up_stands_once_its_money_is_tak
     assert other["flags"] == ["receipt_no_duplicate"]
 
 
+async def test_R29_a_number_is_written_in_one_way_only(park: Park, till: Outsider) -> None:
+    code = till.device["device_code"]
+    for number in ("S0000777", "S000000", "S000000777"):
+        body = park.adult(receipt_no=f"{code}-{number}")
+        assert (await refused(till, body))[:2] == (422, "E_VALIDATION")
+        (result,) = await sync(till, await park.op(till, body))
+        assert (result["status"], result["code"]) == ("rejected", "E_VALIDATION")
+    assert (await sell(till, park.adult(receipt_no=f"{code}-S1000000")))["sale"]
+
+
 async def test_R29_two_sales_cannot_take_one_number(park: Park, till: Outsider) -> None:
     number = f"{till.device['device_code']}-S000007"
     await sell(till, park.adult(receipt_no=number))

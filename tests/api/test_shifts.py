@@ -344,7 +344,8 @@ async def test_R28_a_supervisor_finalises_the_shift_of_a_lost_till(
         assert (await tell(boss, "GET", f"/shifts/{shift_id}"))["status"] == "closed"
         assert await refusal(boss, "POST", path, body) == (409, "E_SHIFT_CLOSED")
     assert await refusal(pos, "GET", "/shifts/current") == (409, "E_SHIFT_CLOSED")
-    # The till turns up again with its own count: it is added, and the next Z follows.
+    # The till turns up again with its own count, still blind: it is added, the next Z follows.
+    assert await z_of(pos, shift_id) == []
     found = op("shift_close", {"cash_counted": FLOAT + 2 * CAROUSEL}, shift_id=shift_id)
     (late,) = await applied(pos, found)
     assert (late["cash_diff"], late["z"]["kind"]) == (0, "adjustment")

@@ -9,9 +9,12 @@ from api.platform.mongo import Mongo
 from api.platform.uow import Work
 from api.shifts.chain import first_broken_link
 from playpark.clock import SystemClock
+from playpark.contracts.employees import Permission
 from playpark.ids import new_ulid
+from tests.api.approving import let_everybody
 from tests.api.drawers import (
     CAROUSEL,
+    SUPERVISOR,
     applied,
     approve,
     carousel,
@@ -24,6 +27,7 @@ from tests.api.drawers import (
     tell,
     z_of,
 )
+from tests.api.inside import inside
 from tests.outside import Outsider
 
 
@@ -192,6 +196,28 @@ async def test_R27_a_shift_that_was_closed_without_a_count_is_counted_blind_too(
     hidden, *drawers, listed = await seen(pos)
     assert not hidden
     assert [drawer["cash_expected"] for drawer in [*drawers, *listed]] == [14_000] * 3 + [0]
+
+
+async def test_R28_finalising_needs_both_permissions_and_a_shift_that_is_open(
+    mongo_uri: str, database: str
+) -> None:
+    async with inside(mongo_uri, f"{database}_finalise") as park:
+        shift_id = await (await (await park.device()).staff()).open_shift(10_000)
+        path, body = f"/cash_drawers/{shift_id}/close", {"cash_counted": 10_000}
+
+        async def boss(*missing: Permission) -> tuple[Outsider, dict[str, Any]]:
+            await let_everybody(park, [each for each in Permission if each not in missing])
+            who = await (await park.device("ADMIN")).staff(**SUPERVISOR)
+            me = (await tell(who, "GET", "/employees/me"))["employee_id"]
+            return who, op("shift_close", body | {"drawer_id": shift_id}, employee_id=me)
+
+        for missing in (Permission.APPROVE, Permission.DEVICE_MANAGE):
+            who, committed = await boss(missing)
+            assert await refusal(who, "POST", path, body) == (403, "E_PERMISSION")
+            assert (await sync(who, committed))[0]["code"] == "E_PERMISSION"
+        who, committed = await boss()
+        assert (await tell(who, "POST", path, body))["flags"] == ["finalised"]
+        assert (await sync(who, committed))[0]["code"] == "E_SHIFT_CLOSED"
 
 
 async def test_R16_a_sale_that_names_another_tills_shift_is_booked_on_none(

@@ -3,12 +3,15 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pymongo import MongoClient
 
 from api.demo_park import demo_id
+from api.platform.services import Platform
+from api.sync.service import SyncService
+from playpark.contracts.sync import OpKind
 from playpark.ids import new_ulid
 from tests.outside import Outsider
 
@@ -42,6 +45,12 @@ async def carousel(device: Outsider, **more: Any) -> dict[str, Any]:
         "payments": [{"method": "cash", "amount": 4000, "tendered": 5000}],
         **more,
     }
+
+
+def test_R14_every_kind_of_operation_has_its_function() -> None:
+    kinds = SyncService(cast("Platform", None)).kinds
+    assert set(kinds) == set(OpKind)
+    assert all(kind.name is name for name, kind in kinds.items())
 
 
 async def test_a_shift_of_sales_syncs_in_one_batch_and_again_as_duplicates(
@@ -306,6 +315,23 @@ async def test_R17_a_package_that_was_taken_off_sale_is_still_booked(till: Outsi
     (booked,) = await sync(till, op("sale", body, 1))
     assert "inactive_package" in booked["result"]["sale"]["flags"]
     assert booked["result"]["sale"]["grand_total"] == 9_900
+
+
+async def test_R17_a_showing_in_a_zone_that_is_gone_is_recorded_and_flagged(
+    till: Outsider, gate: Outsider, mongo_uri: str, database: str
+) -> None:
+    token = (await till.sell(("Carousel ride", 1)))["tickets"][0]["qr_token"]
+    shown = {"qr_token": token, "zone_id": new_ulid()}
+    asked, done = await sync(
+        gate, op("redemption", shown, 1, committed=False), op("redemption", shown, 2)
+    )
+    assert (asked["status"], asked["code"]) == ("rejected", "E_NOT_FOUND")
+    assert done["status"] == "applied"
+    with MongoClient(mongo_uri) as mongo:
+        rows = mongo[f"{database}_live"].redemptions
+        row = rows.find_one({"_id": done["result"]["redemption_id"]})
+    assert row is not None
+    assert (row["zone_id"], row["flags"]) == (shown["zone_id"], ["zone_unknown"])
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,19 @@ async def test_R53_a_ticket_is_found_by_its_code_its_token_its_sale_and_its_rece
             assert [ticket["ticket_id"] for ticket in await found(client, **key)] == ids
 
 
+async def test_R40_a_till_without_anybody_at_it_sees_no_ticket(
+    till: Outsider, outside: Outsider, gate: Outsider
+) -> None:
+    sold = await till.sell(("Carousel ride", 1))
+    path = f"/v1/tickets/{sold['tickets'][0]['ticket_id']}"
+    alone = await outside.pair("POS")
+    for where, query in ((path, {}), ("/v1/tickets", {"sale_id": sold["sale"]["sale_id"]})):
+        response = await alone.call("GET", where, **query)
+        assert (response.status_code, response.json()["error"]["code"]) == (403, "E_PERMISSION")
+    for client in (till, gate):
+        assert (await client.data("GET", path))["qr_token"] is None
+
+
 async def test_R21_what_is_not_there_is_an_empty_list_whatever_it_is(
     till: Outsider, outside: Outsider
 ) -> None:

@@ -280,6 +280,26 @@ async def test_R17_a_late_clock_in_is_flagged_once_its_card_reaches_over_another
     assert await hours(boss, nok.day, nok.day) == {"Nok": (2, 180, 0)}
 
 
+async def test_hours_are_told_under_the_latest_name(
+    nok: Clerk, boss: Outsider, mongo_uri: str, database: str
+) -> None:
+    card = await nok.work(("clock_in", "10:00"), ("clock_out", "12:00"))
+    with MongoClient(mongo_uri) as mongo:
+        cards = mongo[f"{database}_live"]["timecards"]
+        stored = cards.find_one({"_id": card["timecard_id"]})
+        for name, days in (("Ploy", -2), ("Noknoi", -1)):
+            day = (nok.day + timedelta(days=days)).isoformat()
+            older = {"_id": new_ulid(), "employee_name": name, "business_date": day}
+            cards.insert_one({**(stored or {}), **older})
+    assert await hours(boss, nok.day - timedelta(days=2), nok.day) == {"Nok": (3, 120, 0)}
+
+
+async def test_cards_that_only_touch_do_not_overlap(nok: Clerk) -> None:
+    await nok.work(("clock_in", "10:00"), ("clock_out", "12:00"))
+    assert (await nok.synced("clock_in", "09:00"))["result"]["flags"] == []
+    assert (await nok.work(("clock_out", "10:00")))["flags"] == []
+
+
 async def test_R36_a_moved_clock_is_flagged_on_the_card(nok: Clerk) -> None:
     future = (datetime.now(UTC) + timedelta(hours=5)).isoformat()
     path, body = "/v1/timecards/clock_in", {"occurred_at": future}

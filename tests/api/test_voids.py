@@ -5,6 +5,10 @@ from typing import Any
 
 import pytest
 
+from api.platform.mongo import Mongo
+from api.platform.uow import UnitOfWork, Work
+from api.tickets.repository import TicketRepository
+from playpark.clock import SystemClock
 from playpark.ids import new_ulid
 from tests.api.giving_back import (
     approve,
@@ -86,19 +90,45 @@ async def test_R32_a_used_ticket_a_refund_another_till_and_a_closed_shift_can_on
         await gate.data("POST", "/v1/tickets/redeem", {"qr_token": sold["tickets"][0]["qr_token"]})
     first = [partly["tickets"][0]["ticket_id"]]
     assert (await refund(till, partly["sale"]["sale_id"], ticket_ids=first))[0] == 200
-    for asking, sold in ((till, used), (till, partly), (other_till, theirs), (till, timed)):
+    for asking, sold, why in (
+        (till, used, "was used"),
+        (till, partly, "was refunded"),
+        (other_till, theirs, "Only the till that sold it"),
+        (till, timed, "was used"),
+    ):
         sale_id = sold["sale"]["sale_id"]
         before = await books(till, sale_id)
         approval = await approve(asking, "void", sale_id)
         response = await ask(asking, f"/v1/sales/{sale_id}/void", REASON, approval=approval)
         assert told(response) == (409, "E_CONFLICT")
-        assert "refund" in response.json()["error"]["message"]
+        message = response.json()["error"]["message"]
+        assert why in message
+        assert "refund" in message
         assert await books(till, sale_id) == before
     await close(till)
     await till.open_shift()
     assert await void(till, theirs["sale"]["sale_id"]) == (409, "E_CONFLICT")
     now = await till.data("GET", f"/v1/sales/{theirs['sale']['sale_id']}")
     assert now["sale"]["status"] == "completed"
+
+
+async def test_R32_only_tickets_that_nobody_has_used_are_cancelled(
+    till: Outsider, gate: Outsider, mongo_uri: str, database: str
+) -> None:
+    sold = await till.sell(("Adult day pass", 2), ("2-hour pass", 1))
+    for ticket in (sold["tickets"][0], sold["tickets"][2]):
+        await gate.data("POST", "/v1/tickets/redeem", {"qr_token": ticket["qr_token"]})
+    mongo, sale_id = Mongo(mongo_uri, f"{database}_live"), sold["sale"]["sale_id"]
+    found = await mongo.db["tickets"].find_one({"sale_id": sale_id})
+
+    async def cancel(work: Work) -> int:
+        tickets = TicketRepository(work, found["tenant_id"], found["store_id"])
+        return await tickets.cancel_unused(sale_id)
+
+    assert await UnitOfWork(mongo, SystemClock()).run(cancel) == 1
+    mongo.client.close()
+    now = (await till.data("GET", "/v1/tickets", sale_id=sale_id))["items"]
+    assert [ticket["status"] for ticket in now] == ["active", "cancelled", "active"]
 
 
 async def test_a_sale_is_voided_once_however_often_it_is_asked_at_once(

@@ -286,6 +286,8 @@ def test_R27_an_adjustment_shows_the_new_count_and_why(letterhead: MakeHead) -> 
     assert "a roll of coins" in text
     assert "Supervisor ...." in " ".join(text.split())
     assert "Sales (" not in text
+    # The answer to a count of a shift that was closed meanwhile prints no second Z.
+    assert printed_text(shift_report_document(letterhead(), closed_report(added))) == text
 
 
 @pytest.mark.parametrize("paper", Paper)

@@ -286,6 +286,13 @@ def test_R10_rules_that_never_meet_do_not_conflict(
     assert conflict(pair_of(kind, {"percent": 10} | one, {"percent": 10} | two), *packages) is None
 
 
+def test_R10_two_prices_of_the_time_conflict_whatever_they_say_of_stacking() -> None:
+    stackable = {"percent": 1_000, "stackable": True}
+    assert conflict(pair_of(RuleKind.TIME_OF_DAY, stackable, stackable)) is not None
+    other = stackable | {"priority": 99}
+    assert conflict(pair_of(RuleKind.TIME_OF_DAY, stackable, other)) is None
+
+
 def test_R10_codes_meet_because_a_cart_may_carry_two() -> None:
     pair = pair_of(
         RuleKind.PROMO_CODE, {"code": "ONE", "percent": 100}, {"code": "TWO", "amount": 100}

@@ -326,10 +326,13 @@ def test_R31_what_is_kept_may_be_priced_again() -> None:
     sale.check_all_came_back()
 
 
-def test_R31_payments_that_were_booked_short_do_not_stop_a_refund() -> None:
+def test_R31_of_payments_that_were_booked_short_no_more_comes_back_than_was_taken() -> None:
     """A committed sale may be flagged: its payments differ from its total (R17)."""
-    short = sold(1_000, tenders=[Tender(CARD, 900)])
-    assert plan_refund(short).parts == [(CARD, 1_000)]
+    short = sold(950, 50, tenders=[Tender(CARD, 900)])
+    assert plan_refund(short).parts == [(CARD, 900)]
+    assert plan_refund(short, method=CASH).parts == [(CASH, 900)]
+    assert plan_refund(short, ticket_ids=["t0"]).parts == [(CARD, 900)]
+    assert plan_refund(short, ticket_ids=["t1"]).parts == [(CARD, 50)]
     unpaid = sold(1_000, tenders=[])
     assert plan_refund(unpaid).amount == 0
 
