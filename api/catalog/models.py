@@ -175,6 +175,26 @@ class PaymentType(Model):
     sort: int
 
 
+class ReceiptTemplate(Model):
+    """Field meanings as in the contract's ReceiptTemplateView."""
+
+    model_config = ODMConfigDict(
+        collection="receipt_templates", indexes=lambda: [ascending("tenant_id", "store_id")]
+    )
+
+    id: str = Field(primary_field=True)
+    tenant_id: str
+    store_id: str
+    created_at: StoredTime = UNSTAMPED
+    updated_at: StoredTime = UNSTAMPED
+    name: str
+    header: list[str]
+    footer: list[str]
+    tax_registration: bool
+    paper_width_mm: int | None
+    active: bool
+
+
 class StoredSnapshot(Model):
     """One version of a store's catalogue, never changed, never deleted. `id` is store:version."""
 

@@ -16,6 +16,7 @@ from api.catalog.models import (
     PaymentType,
     PriceList,
     PricingRule,
+    ReceiptTemplate,
     Tax,
     Zone,
 )
@@ -25,6 +26,7 @@ from api.catalog.repository import (
     PaymentTypeRepository,
     PriceListRepository,
     PriceListsInForce,
+    ReceiptTemplateRepository,
     RuleRepository,
     RulesInForce,
     TaxRepository,
@@ -44,6 +46,7 @@ from playpark.contracts.catalog import (
     ZoneIn,
     ZoneView,
 )
+from playpark.contracts.receipts import ReceiptTemplateIn, ReceiptTemplateView
 from playpark.contracts.rules import (
     DiscountIn,
     DiscountView,
@@ -279,5 +282,14 @@ PAYMENT_TYPES = Part(
     PaymentTypeRepository,
     PaymentTypeIn,
     PaymentTypeView,
+    _check_nothing,
+)
+RECEIPT_TEMPLATES = Part(
+    "receipt_template",
+    ReceiptTemplate,
+    ReceiptTemplateRepository,
+    ReceiptTemplateRepository,
+    ReceiptTemplateIn,
+    ReceiptTemplateView,
     _check_nothing,
 )

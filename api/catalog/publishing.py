@@ -19,6 +19,7 @@ from api.catalog.parts import (
     PACKAGES,
     PAYMENT_TYPES,
     PRICE_LISTS,
+    RECEIPT_TEMPLATES,
     RULES,
     TAXES,
     ZONES,
@@ -28,6 +29,7 @@ from api.catalog.repository import (
     PackageRepository,
     PaymentTypeRepository,
     PriceListsInForce,
+    ReceiptTemplateRepository,
     RulesInForce,
     SnapshotRepository,
     TaxRepository,
@@ -76,6 +78,7 @@ async def _content(work: Work, tenant_id: str, turn: CatalogTurn) -> dict[str, A
     rules = await RulesInForce(*place).find(limit=NO_LIMIT, active=True)
     discounts = await DiscountRepository(*place).find(limit=NO_LIMIT, active=True)
     payment_types = await PaymentTypeRepository(*place).find(limit=NO_LIMIT, active=True)
+    templates = await ReceiptTemplateRepository(*place).find(limit=1, descending=True, active=True)
     _check_on_sale(packages, {zone.id for zone in zones})
     if len(rules) > MAX_RULES:
         message = f"A store has at most {MAX_RULES} active rules: switch others off first."
@@ -97,6 +100,9 @@ async def _content(work: Work, tenant_id: str, turn: CatalogTurn) -> dict[str, A
     merged = await settings.merged(*place)
     return {
         **{name: [view.model_dump(mode="json") for view in part] for name, part in views.items()},
+        "receipt_template": next(
+            (RECEIPT_TEMPLATES.show(each).model_dump(mode="json") for each in templates), None
+        ),
         "settings": merged.model_dump(mode="json"),
         "tz": turn.tz,
     }

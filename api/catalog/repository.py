@@ -8,6 +8,7 @@ from api.catalog.models import (
     PaymentType,
     PriceList,
     PricingRule,
+    ReceiptTemplate,
     RuleUses,
     StoredSnapshot,
     Tax,
@@ -88,6 +89,10 @@ class RuleUsesRepository(Repository[RuleUses]):
 
 class RuleUsesInForce(_InForce[RuleUses]):
     model = RuleUses
+
+
+class ReceiptTemplateRepository(Repository[ReceiptTemplate]):
+    model = ReceiptTemplate
 
 
 class SnapshotRepository(Repository[StoredSnapshot]):

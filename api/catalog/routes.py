@@ -10,6 +10,7 @@ from api.catalog.parts import (
     PACKAGES,
     PAYMENT_TYPES,
     PRICE_LISTS,
+    RECEIPT_TEMPLATES,
     RULES,
     TAXES,
     ZONES,
@@ -33,6 +34,11 @@ from playpark.contracts.catalog import (
     ZoneView,
 )
 from playpark.contracts.pricing import PreviewIn, PricedCart
+from playpark.contracts.receipts import (
+    ReceiptTemplateIn,
+    ReceiptTemplatePatch,
+    ReceiptTemplateView,
+)
 from playpark.contracts.rules import (
     DiscountIn,
     DiscountPatch,
@@ -209,6 +215,33 @@ async def change_payment_type(
 ) -> Envelope[PaymentTypeView]:
     """Change a way to pay. Needs `catalog_write`."""
     return ok(await editing.change(platform, scope, PAYMENT_TYPES, payment_type_id, body))
+
+
+@private.get("/receipt_templates")
+async def receipt_templates(
+    platform: App, scope: Caller, store_id: Store = None, limit: Limit = 50, cursor: Cursor = None
+) -> Envelope[Page[ReceiptTemplateView]]:
+    """The store's receipt templates, newest first: the newest active one is printed with."""
+    own_store(scope, store_id)
+    work = platform.uow.reading()
+    return ok(await editing.page(work, scope, RECEIPT_TEMPLATES, limit, cursor))
+
+
+@private.post("/receipt_templates")
+async def add_receipt_template(
+    platform: App, scope: Caller, body: ReceiptTemplateIn
+) -> Envelope[ReceiptTemplateView]:
+    """A new receipt template. Needs `catalog_write`."""
+    return ok(await editing.create(platform, scope, RECEIPT_TEMPLATES, body))
+
+
+@private.patch("/receipt_templates/{receipt_template_id}")
+async def change_receipt_template(
+    platform: App, scope: Caller, receipt_template_id: IdStr, body: ReceiptTemplatePatch
+) -> Envelope[ReceiptTemplateView]:
+    """Change a receipt template, or take it out of use. Needs `catalog_write`."""
+    part = RECEIPT_TEMPLATES
+    return ok(await editing.change(platform, scope, part, receipt_template_id, body))
 
 
 @private.get(

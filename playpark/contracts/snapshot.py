@@ -4,6 +4,7 @@ from playpark.clock import DEFAULT_ZONE
 from playpark.contracts.approvals import ReasonCodeView
 from playpark.contracts.base import View
 from playpark.contracts.catalog import PackageView, TaxView, ZoneView
+from playpark.contracts.receipts import ReceiptTemplateView
 from playpark.contracts.rules import DiscountView, PaymentTypeView, PriceListView, RuleView
 from playpark.contracts.settings import StoreSettings
 
@@ -24,4 +25,6 @@ class CatalogSnapshot(View):
     discounts: list[DiscountView] = []
     payment_types: list[PaymentTypeView] = []
     reason_codes: list[ReasonCodeView] = []
+    receipt_template: ReceiptTemplateView | None = None
+    """The one that this store prints with."""
     settings: StoreSettings = StoreSettings()

@@ -4,11 +4,12 @@ Times are printed in park time (R30), money with two decimals; training papers c
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from playpark.clock import park_zone
+from playpark.contracts.receipts import ReceiptTemplateView
 from playpark.contracts.tenancy import StoreView
 from playpark.money import format_satang
 from playpark.printing.document import Align, Block, Paper, Text
@@ -32,8 +33,18 @@ class Letterhead:
     paper: Paper = Paper.MM80
 
     @classmethod
-    def of(cls, store: StoreView) -> "Letterhead":
-        """Raises ValueError for a paper width other than 58 and 80 mm."""
+    def of(cls, store: StoreView, template: ReceiptTemplateView | None = None) -> "Letterhead":
+        """The store's own lines, or its template's. Raises ValueError for a paper width other
+        than 58 and 80 mm."""
+        if template is not None:
+            own = cls.of(store)
+            return replace(
+                own,
+                header=tuple(template.header),
+                footer=tuple(template.footer),
+                tax_registration=own.tax_registration if template.tax_registration else None,
+                paper=Paper(template.paper_width_mm) if template.paper_width_mm else own.paper,
+            )
         return cls(
             park=store.tenant_name,
             store=store.name,

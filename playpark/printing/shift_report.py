@@ -86,6 +86,9 @@ class ShiftReport:
     grand_total: int | None = None
     hash: str | None = None
     provisional: bool = False
+    added: ZReport | None = None
+    """The link behind the Z that a count became, where somebody else had closed the shift: its
+    figures are its own, so the paper is its slip and no second Z."""
 
     @classmethod
     def of_closed(
@@ -97,7 +100,7 @@ class ShiftReport:
         printed_at: datetime,
         movements: Sequence[MovementView] = (),
     ) -> "ShiftReport":
-        """The final Z report, as the server computed it."""
+        """The final Z report, as the server computed it, or what was added to it."""
         z = closed.z
         return cls(
             till=till,
@@ -117,6 +120,7 @@ class ShiftReport:
             grand_refunds=z.grand_refunds,
             grand_total=z.grand_total,
             hash=z.hash,
+            added=None if z.kind is ZKind.CLOSE else z,
             **_figures(z),
         )
 
@@ -143,7 +147,10 @@ def _figures(totals: ShiftTotals) -> dict[str, Any]:
 
 
 def shift_report_document(head: Letterhead, report: ShiftReport) -> Document:
-    """An X report (marked not final) or a Z report (PROVISIONAL where made offline)."""
+    """An X report (marked not final) or a Z report (PROVISIONAL where made offline); of a shift
+    that was closed already, the slip of what was added."""
+    if report.added is not None:
+        return added_document(head, report.added, till=report.till)
     final = report.z_no is not None
     title = f"Z REPORT {report.z_no:04d}" if report.z_no is not None else "X REPORT"
     blocks: list[Block] = [*letterhead(head), Rule()]

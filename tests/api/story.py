@@ -156,6 +156,9 @@ async def _arrange_the_catalogue(story: Story) -> None:
         "max_uses": 500,
     }
     await _edit(story, "rules", "rule_id", early, {"active": False}, room="/v1/pricing")
+    paper = {"name": "Songkran", "header": ["สุขสันต์วันสงกรานต์"], "footer": ["Stay cool!"]}
+    key = "receipt_template_id"
+    await _edit(story, "receipt_templates", key, paper, {"active": False}, room="/v1")
     story.client.token = story.supervisor
     await story.tell("GET", "/v1/catalog/snapshot")
 

@@ -153,6 +153,7 @@ WRITES = [
     ("/v1/catalog/price_lists", {"name": "x", "prices": {new_ulid(): 1}}, {"priority": 1}),
     ("/v1/catalog/discounts", DISCOUNT, {"active": False}),
     ("/v1/catalog/payment_types", CARD, {"active": False}),
+    ("/v1/receipt_templates", {"name": "Loy Krathong"}, {"footer": ["See you"]}),
     ("/v1/pricing/rules", RULE, {"active": True}),
 ]
 

@@ -108,6 +108,11 @@ async def test_R49_a_day_that_has_not_begun_cannot_be_proved(park: Park) -> None
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "E_VALIDATION")
 
 
+async def test_R49_the_first_day_that_can_be_asked_for_has_empty_books(park: Park) -> None:
+    told = await park.office.data("GET", ROUTE, date="1970-01-01")
+    assert (told["sales"], told["breaks"]) == (0, [])
+
+
 async def test_R49_the_report_needs_reports_view_and_shows_the_own_store_only(park: Park) -> None:
     till = await (await Outsider(park.inside.http).pair("POS")).staff()
     refused = await till.call("GET", ROUTE, date=park.today)

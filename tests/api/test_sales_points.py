@@ -158,24 +158,52 @@ async def test_what_was_given_back_was_not_spent(park: Park, till: Outsider) -> 
     assert statuses == ["completed", "partly_refunded", "voided"]
 
 
+async def give_back(till: Outsider, sale: dict[str, Any], **how: Any) -> dict[str, int]:
+    """Refund with a supervisor's yes; satang by tender."""
+    sale_id = sale["sale"]["sale_id"]
+    body = {"sale_id": sale_id, "reason_code": "customer_request", **how}
+    yes = await approve(till, "refund", sale_id)
+    told = await tell(till, "POST", "/refunds", body, approval=yes)
+    return {part["method"]: part["amount"] for part in told["parts"]}
+
+
+async def test_R31_points_go_with_the_goods_that_they_were_earned_on(
+    park: Park, till: Outsider
+) -> None:
+    guest = await park.customer()
+    abroad = park.pay("Card from abroad (3 % surcharge)", 40_994)
+    sold = await sell(till, park.adult(2, customer_id=guest) | {"payments": [abroad]})
+    assert await park.points(guest) == 3
+    one = [sold["tickets"][0]["ticket_id"]]
+    assert await give_back(till, sold, ticket_ids=one) == {"card": 19_900}
+    assert await park.points(guest) == 1  # half of the goods: 1.5 points, which rounds up
+    assert await give_back(till, sold) == {"card": 21_094}
+    assert await park.points(guest) == 0
+
+
+async def test_R31_of_a_sale_that_was_paid_short_no_more_comes_back_and_all_its_points_go(
+    park: Park, till: Outsider
+) -> None:
+    guest = await park.customer()
+    short = [{"method": "cash", "amount": 10_000}]
+    body = park.adult(customer_id=guest) | {"payments": short}
+    sale = await park.committed(till, body)
+    assert (sale["flags"], await park.points(guest)) == (["needs_review"], 1)
+    assert await give_back(till, {"sale": sale}) == {"cash": 10_000}
+    assert await park.points(guest) == 0
+
+
 async def test_R31_points_that_come_back_as_money_stay_spent(park: Park, till: Outsider) -> None:
     guest = await park.customer(points=500)
     sold = [await sell(till, paid(park, guest, 20_000, 19_800)) for _ in range(2)]
     assert await park.points(guest) == 102  # 500 − 2 × 200 + 2 × 1
 
-    async def give_back(sale: dict[str, Any], **how: Any) -> dict[str, int]:
-        sale_id = sale["sale"]["sale_id"]
-        body = {"sale_id": sale_id, "reason_code": "customer_request", **how}
-        yes = await approve(till, "refund", sale_id)
-        told = await tell(till, "POST", "/refunds", body, approval=yes)
-        return {part["method"]: part["amount"] for part in told["parts"]}
-
-    assert await give_back(sold[0], method="cash") == {"cash": 39_800}
+    assert await give_back(till, sold[0], method="cash") == {"cash": 39_800}
     assert await park.points(guest) == 101  # what was earned is gone, nothing came back
     one = [sold[1]["tickets"][0]["ticket_id"]]
-    assert await give_back(sold[1], ticket_ids=one, method="card") == {"card": 19_900}
+    assert await give_back(till, sold[1], ticket_ids=one, method="card") == {"card": 19_900}
     # The card gave back what was paid in cash and 1 baht of what was paid with points.
-    assert await give_back(sold[1]) == {"other": 19_900}
+    assert await give_back(till, sold[1]) == {"other": 19_900}
     assert await park.points(guest) == 101 - 1 + 199
 
 

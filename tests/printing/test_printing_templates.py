@@ -8,6 +8,7 @@ import zxingcpp
 
 from playpark.contracts.catalog import PackageKind
 from playpark.contracts.pricing import PaymentMethod
+from playpark.contracts.receipts import ReceiptTemplateView
 from playpark.contracts.sales import PaymentView, SaleView
 from playpark.contracts.tenancy import StoreView
 from playpark.contracts.tickets import TicketView
@@ -209,6 +210,19 @@ def test_a_letterhead_comes_from_the_store() -> None:
     head = Letterhead.of(store)
     assert (head.park, head.store, head.zone.key) == ("Park", "Gate", "Asia/Tokyo")
     assert (head.footer, head.paper) == (("Bye",), Paper.MM58)
+    template = ReceiptTemplateView(
+        receipt_template_id="r",
+        name="New Year",
+        header=["สวัสดีปีใหม่"],
+        footer=["See you"],
+        tax_registration=False,
+        paper_width_mm=80,
+    )
+    registered = store.model_copy(update={"tax_registration": "0105561234567"})
+    assert Letterhead.of(registered).tax_registration == "0105561234567"
+    head = Letterhead.of(registered, template)
+    assert (head.header, head.footer) == (("สวัสดีปีใหม่",), ("See you",))
+    assert (head.tax_registration, head.paper) == (None, Paper.MM80)
 
 
 @pytest.mark.parametrize(
