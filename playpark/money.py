@@ -51,7 +51,7 @@ def allocate(total: int, weights: Sequence[int]) -> list[int]:
     `total` does not exceed the sum of the weights, no share exceeds its weight.
     Raises ValueError for a negative total or weight, or for an amount with nowhere to go.
     """
-    if total < 0 or any(weight < 0 for weight in weights):
+    if total < 0 or min(weights, default=0) < 0:
         msg = "allocate() takes amounts and weights that are not negative"
         raise ValueError(msg)
     if not weights:

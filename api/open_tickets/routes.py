@@ -17,7 +17,7 @@ private = private_router("parked carts")
 
 @private.post("/open_tickets")
 async def park(platform: App, scope: Caller, body: OpenTicketIn) -> Envelope[OpenTicketView]:
-    """Put a cart aside under a name. Needs `sell`."""
+    """Put a cart aside under a name. Needs an employee with `sell`."""
     return ok(await service.park(platform, scope, body))
 
 
@@ -25,7 +25,8 @@ async def park(platform: App, scope: Caller, body: OpenTicketIn) -> Envelope[Ope
 async def list_parked(
     platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
 ) -> Envelope[Page[OpenTicketSummary]]:
-    """The store's parked carts, newest first, until their time is over. Needs `sell`."""
+    """The store's parked carts, newest first, until their time is over. Needs an employee with
+    `sell`."""
     return ok(await service.page(platform.uow.reading(), scope, limit, cursor))
 
 
@@ -33,7 +34,8 @@ async def list_parked(
 async def read_parked(
     platform: App, scope: Caller, open_ticket_id: IdStr
 ) -> Envelope[OpenTicketView]:
-    """A parked cart, priced as of now, with the difference to then. Needs `sell`."""
+    """A parked cart, priced as of now, with the difference to then. Needs an employee with
+    `sell`."""
     return ok(await service.read(platform.uow.reading(), scope, open_ticket_id))
 
 
@@ -41,7 +43,8 @@ async def read_parked(
 async def change_parked(
     platform: App, scope: Caller, open_ticket_id: IdStr, body: OpenTicketPatch
 ) -> Envelope[OpenTicketView]:
-    """Change a parked cart that nobody has changed since it was read. Needs `sell`."""
+    """Change a parked cart that nobody has changed since it was read. Needs an employee with
+    `sell`."""
     return ok(await service.change(platform, scope, open_ticket_id, body))
 
 
@@ -49,5 +52,5 @@ async def change_parked(
 async def delete_parked(
     platform: App, scope: Caller, open_ticket_id: IdStr
 ) -> Envelope[OpenTicketView]:
-    """Take a parked cart off the list. Needs `sell`."""
+    """Take a parked cart off the list. Needs an employee with `sell`."""
     return ok(await service.delete(platform, scope, open_ticket_id))

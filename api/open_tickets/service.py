@@ -7,6 +7,7 @@ from api.audit import service as audit
 from api.catalog import service as catalog
 from api.open_tickets.models import OpenTicket
 from api.open_tickets.repository import OpenTicketRepository
+from api.platform.jwt import unauthenticated
 from api.platform.operations import Operation, chain_key
 from api.platform.scope import Scope
 from api.platform.services import Platform
@@ -37,7 +38,7 @@ _PROBLEMS = {
 async def park(platform: Platform, scope: Scope, body: OpenTicketIn) -> OpenTicketView:
     """Put a cart aside. Raises E_PERMISSION and what pricing raises: what cannot be sold cannot
     be parked either."""
-    scope.require(Permission.SELL)
+    _permit(scope)
     work = platform.uow.reading()
     priced = await catalog.price_cart(work, scope, body.cart, at=work.now)
     parked = OpenTicket(
@@ -57,14 +58,14 @@ async def park(platform: Platform, scope: Scope, body: OpenTicketIn) -> OpenTick
 
 async def page(work: Work, scope: Scope, limit: int, cursor: str | None) -> Page[OpenTicketSummary]:
     """The store's parked carts that can be checked out, the newest first. Raises E_PERMISSION."""
-    scope.require(Permission.SELL)
+    _permit(scope)
     found, more = await OpenTicketRepository.of(work, scope).parked(limit, cursor)
     return Page(items=[_summary(each, work.now) for each in found], next_cursor=more)
 
 
 async def read(work: Work, scope: Scope, open_ticket_id: str) -> OpenTicketView:
     """A parked cart and what it costs now. Raises E_PERMISSION, E_NOT_FOUND."""
-    scope.require(Permission.SELL)
+    _permit(scope)
     return await _priced(work, scope, await _get(work, scope, open_ticket_id))
 
 
@@ -76,7 +77,7 @@ async def change(
     Raises E_PERMISSION, E_NOT_FOUND, what pricing raises, and E_CONFLICT where it was changed or
     settled since it was read.
     """
-    scope.require(Permission.SELL)
+    _permit(scope)
     work = platform.uow.reading()
     changes: dict[str, Any] = {}
     if body.name is not None:
@@ -97,7 +98,7 @@ async def delete(platform: Platform, scope: Scope, open_ticket_id: str) -> OpenT
 
     Raises E_PERMISSION, E_NOT_FOUND, E_CONFLICT.
     """
-    scope.require(Permission.SELL)
+    _permit(scope)
 
     async def transaction(work: Work) -> OpenTicketView:
         gone = await OpenTicketRepository.of(work, scope).edit(
@@ -138,6 +139,15 @@ async def settle(
 
 
 # --- inside -----------------------------------------------------------------------------
+
+
+def _permit(scope: Scope) -> None:
+    """Raises E_PERMISSION without `sell`, E_UNAUTHENTICATED without an employee: a kiosk sells by
+    itself, but its guest has nothing to do with the carts of others."""
+    if scope.actor is None:
+        scope.require_device(Permission.SELL)
+        raise unauthenticated()
+    scope.require(Permission.SELL)
 
 
 async def _get(work: Work, scope: Scope, open_ticket_id: str) -> OpenTicket:

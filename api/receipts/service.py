@@ -27,13 +27,10 @@ async def take(
     Raises E_VALIDATION for a number of another device or series; E_CONFLICT for one that is in
     use or given up, where the operation is not committed: else it is flagged.
     """
-    device = scope.device
+    if given is None:
+        return await _made(work, scope, op, series), []
+    device, receipt_no = scope.device, given
     ledger = LedgerRepository.of(work, scope)
-    if given is None and series is not ReceiptSeries.TRAINING:
-        receipt_no = await _next(work, scope, ReceiptSeries.SERVER)
-        await ledger.add(receipt_no, device.device_id, op.op_id)
-        return receipt_no, []
-    receipt_no = await _next(work, scope, series) if given is None else given
     if not receipt_no.startswith(f"{device.code}-{series}"):
         message = "receipt_no must be of this device's own series: see R29 of the rules."
         raise PlayParkError(ErrorCode.VALIDATION, message)
@@ -47,6 +44,20 @@ async def take(
         await ledger.revive(receipt_no, op.op_id)
         return receipt_no, [REVIVED]
     return receipt_no, [DUPLICATE]
+
+
+async def _made(work: Work, scope: Scope, op: Operation[Any], series: ReceiptSeries) -> str:
+    """The next number of the server's own making, entered."""
+    ledger, device_id = LedgerRepository.of(work, scope), scope.device.device_id
+    if series is not ReceiptSeries.TRAINING:
+        receipt_no = await _next(work, scope, ReceiptSeries.SERVER)
+        await ledger.add(receipt_no, device_id, op.op_id)
+        return receipt_no
+    while True:  # past the numbers that the device has taken itself
+        receipt_no = await _next(work, scope, series)
+        entry = await ledger.enter(receipt_no, device_id, op.op_id)
+        if entry.op_id == op.op_id:
+            return receipt_no
 
 
 async def _next(work: Work, scope: Scope, series: ReceiptSeries) -> str:

@@ -123,7 +123,7 @@ def _returned(ticket: Ticket) -> bool:
 
 
 async def _kept_price(work: Work, scope: Scope, sold: Sold, chosen: frozenset[str]) -> int | None:
-    """What the guest keeps, satang, at the prices of the day of the sale: without the promo
+    """What the guest keeps, satang, at the prices that the sale was made at: without the promo
     codes and discounts that it was bought with; automatic rules are judged again."""
     sale = sold.sale
     units = {
@@ -153,5 +153,5 @@ async def _kept_price(work: Work, scope: Scope, sold: Sold, chosen: frozenset[st
         customer_group=group,
         committed=True,
     )
-    priced = price(Cart(lines=lines), of_the_day, at=sale.occurred_at, context=where)
+    priced = price(Cart(lines=lines), of_the_day, at=sale.priced_at, context=where)
     return sum(line.payable for line in priced.lines)

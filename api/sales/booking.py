@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from api.catalog import service as catalog
@@ -31,6 +32,8 @@ class Booking:
     catalog: CatalogSnapshot
     customer_id: str | None
     """The guest, as far as the park knows them."""
+    at: datetime
+    """The moment whose price it is."""
     flags: list[str] = field(default_factory=list)
     variance: dict[str, int] | None = None
     """What the till told and what the server reckons, satang."""
@@ -54,7 +57,7 @@ async def book(work: Work, scope: Scope, op: Operation[SaleIn]) -> Booking:
     priced = await catalog.price_cart(work, scope, sale, at=work.now, payments=sale.payments)
     if not _as_told(sale, priced):
         raise await price_changed(work, scope, op, priced)
-    return Booking(priced, await catalog.snapshot(work, scope), sale.customer_id)
+    return Booking(priced, await catalog.snapshot(work, scope), sale.customer_id, work.now)
 
 
 async def used_up(
@@ -64,7 +67,7 @@ async def used_up(
     sale, known = op.body, booking.catalog
     where = await catalog.context(work, scope, sale, known)
     where = replace(where, used_up=where.used_up.union(rule_ids))
-    priced = price(sale, known, at=work.now, context=where, payments=sale.payments)
+    priced = price(sale, known, at=booking.at, context=where, payments=sale.payments)
     message = "A promotion was used up just now: show the guest the new total, then sell again."
     return await price_changed(work, scope, op, priced, message)
 
@@ -127,7 +130,7 @@ async def _book_committed(work: Work, scope: Scope, op: Operation[SaleIn]) -> Bo
     priced, refusal = _priced_leniently(op, known, where)
     if refusal is not None and refusal not in flags:
         flags.append(refusal)
-    booking = Booking(priced, known, customer_id, flags)
+    booking = Booking(priced, known, customer_id, op.occurred_at, flags)
     if sale.rung is not None:
         if where.used_up and Rung.of(priced) != sale.rung:
             # A till cannot know what is used up: that is judged by counting, not by the price.

@@ -65,6 +65,7 @@ def sale_of(scope: Scope, op: Operation[SaleIn], booking: Booking, place: Place)
         receipt_no=place.receipt_no,
         business_date=place.day.isoformat(),
         occurred_at=op.occurred_at,
+        priced_at=booking.at,
         lines=[line.model_dump(mode="json") for line in priced.lines],
         **{name: getattr(priced, name) for name in Totals.model_fields},
         amount_tendered=sum(paid),

@@ -48,6 +48,8 @@ class Sale(Model):
     receipt_no: str
     business_date: str
     occurred_at: StoredTime
+    priced_at: StoredTime
+    """The moment whose price it has: the server's, or for money that was taken already its own."""
     lines: list[dict[str, Any]]
     subtotal: int
     discount_total: int

@@ -132,7 +132,7 @@ def _sums(sale: SaleView, notes: ReceiptNotes) -> Iterator[Block]:
         if reduction.line is None:
             yield Columns(_named(reduction), format_satang(reduction.amount))
     if sale.discount_total:
-        yield Columns("ส่วนลดรวม Discounts", format_satang(-sale.discount_total))
+        yield Columns("ส่วนลดรวม All discounts", format_satang(-sale.discount_total))
     if _vat_on_top(sale):
         yield from _vat(_vat_of_lines(sale), sale.tax_total, "")
     for surcharge in sale.surcharges:

@@ -264,6 +264,9 @@ async def test_R44_carts_are_the_stores_own_and_for_those_who_sell(
     gate = await park.inside.device("GATE")
     for method, where in (("GET", "/open_tickets"), ("GET", path), ("DELETE", path)):
         assert await refusal(gate, method, where) == (403, "E_PERMISSION")
+    kiosk = await park.inside.device("KIOSK")  # it sells by itself, and has no carts of others
+    for method, where in (("GET", "/open_tickets"), ("GET", path), ("DELETE", path)):
+        assert await refusal(kiosk, method, where) == (401, "E_UNAUTHENTICATED")
     assert (await tell(till, "GET", path))["status"] == "open"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from playpark.ids import new_ulid
-from tests.api.drawers import applied, sync, tell
+from tests.api.drawers import applied, approve, sync, tell
 from tests.api.inside import inside
 from tests.api.selling import ADULT, CAROUSEL, Park, refused, rung, sell
 from tests.outside import Outsider
@@ -122,9 +122,42 @@ async def test_R12_the_time_that_a_client_tells_chooses_no_price(park: Park) -> 
     path = f"/open_tickets/{parked['open_ticket_id']}/checkout"
     paying = {"payments": body["payments"], "occurred_at": then}
     assert (await refused(till, paying, path))[1] == "E_INSUFFICIENT_TENDER"
+    code, rule_id = await park.promo(max_uses=1)
+    await park.db["rule_uses"].delete_one({"_id": rule_id})  # somebody else was faster
+    promised = {**full, "promo_codes": [code], "payments": [{"method": "cash", "amount": 4_500}]}
+    _, error, details = await refused(till, promised)
+    assert (error, details["grand_total"]) == ("E_PRICE_CHANGED", 5_000)
     # Money that was taken in the happy hour was enough then.
     taken = await park.committed(till, body, occurred_at=then)
     assert (taken["grand_total"], taken["flags"]) == (100, [])
+
+
+async def test_R31_what_is_kept_is_priced_again_at_the_time_of_the_price(park: Park) -> None:
+    till, now = await park.till(), park.inside.clock.now()
+    ride = (await park.add("/catalog/packages", kind="single", price=10_000))["package_id"]
+    happy = {"starts_at": now - timedelta(hours=2), "ends_at": now - timedelta(hours=1)}
+    window = {name: at.isoformat() for name, at in happy.items()}
+    targets = {"package_ids": [ride]}
+    cheap = {"kind": "time_of_day", "params": {"price": 100}, "window": window}
+    await park.add("/pricing/rules", targets=targets, **cheap)
+    off = {"kind": "cart_amount", "params": {"amount": 3_000, "min_subtotal": 20_000}}
+    await park.add("/pricing/rules", targets=targets, **off)
+    await park.settings(sales={"refund_reprice": True})
+    then = (now - timedelta(minutes=90)).isoformat()
+    sold = await sell(
+        till,
+        {
+            "lines": [{"package_id": ride, "qty": 2}],
+            "payments": [{"method": "cash", "amount": 17_000}],
+            "occurred_at": then,
+        },
+    )
+    sale_id = sold["sale"]["sale_id"]
+    one = {"sale_id": sale_id, "ticket_ids": [sold["tickets"][0]["ticket_id"]]}
+    body = {**one, "reason_code": "customer_request"}
+    yes = await approve(till, "refund", sale_id)
+    assert (await tell(till, "POST", "/refunds", body, approval=yes))["amount"] == 7_000
+    await park.settings(sales={"refund_reprice": None})
 
 
 # --- what was rung ----------------------------------------------------------------------

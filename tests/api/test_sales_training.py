@@ -113,6 +113,16 @@ async def test_R32_a_till_practises_with_its_own_numbers(park: Park, till: Outsi
     assert (await refused(till, wrong))[:2] == (422, "E_VALIDATION")
 
 
+async def test_R32_practice_goes_on_after_the_numbers_that_a_till_took_itself(park: Park) -> None:
+    till = await park.till()
+    code = till.device["device_code"]
+    for number in (1, 2):
+        own = park.adult(training=True, receipt_no=f"{code}-T00000{number}")
+        assert (await sell(till, own))["sale"]["training"]
+    numbers = [(await sell(till, park.adult(training=True)))["sale"]["receipt_no"] for _ in "ab"]
+    assert numbers == [f"{code}-T000003", f"{code}-T000004"]
+
+
 async def test_R32_practice_settles_no_parked_cart(park: Park, till: Outsider) -> None:
     cart = {"lines": park.lines(("Adult day pass", 1))}
     parked = await tell(till, "POST", "/open_tickets", {"name": "blue", "cart": cart})

@@ -76,7 +76,7 @@ def test_R11_each_discount_stands_with_its_name_where_it_belongs(
     assert row(text, "Staff") == "-100.00"
     assert row(text, "FAMILY10") == "-78.00"
     assert text.index("Staff") < text.index("Subtotal") < text.index("FAMILY10")
-    assert row(text, "Discounts") == "-178.00"
+    assert row(text, "All discounts") == "-178.00"
 
 
 @pytest.mark.parametrize(

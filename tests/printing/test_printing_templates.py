@@ -67,7 +67,7 @@ def test_a_receipt_shows_every_line_and_how_the_total_comes_about(
     assert row(text, "2 × Adult Day Pass") == "1,780.00"
     assert "บัตรเที่ยวทั้งวัน ผู้ใหญ่ @890.00" in text
     assert row(text, "Subtotal") == "2,870.25"
-    assert row(text, "Discounts") == "-178.00"
+    assert row(text, "All discounts") == "-178.00"
     assert row(text, "Rounding") == "-0.25"
     assert row(text, "TOTAL") == "฿2,692.00"
     assert row(text, "Card") == "1,000.00"
@@ -98,7 +98,7 @@ def test_what_is_nothing_is_not_printed(paper_text: Callable[..., str]) -> None:
     text = paper_text(
         payments=exact, change=0, discount_total=0, cash_rounding=0, cashier_name=None
     )
-    for label in ("Tendered", "Change", "Discounts", "Rounding", "Surcharge", "Cashier"):
+    for label in ("Tendered", "Change", "discounts", "Rounding", "Surcharge", "Cashier"):
         assert label not in text
 
 
