@@ -96,7 +96,7 @@ class Story:
             target = PrinterTarget.parse(roll.address)
             store = DeviceStore.open(self.folder / "till" / "device.db", clock)
             client = ApiClient(self.url)
-            printer = PaperPrinter(target, lambda: store.identity.store if store.identity else None)
+            printer = PaperPrinter(target, store)
             till = Till(store, client, clock, printer)
             printing = asyncio.create_task(till.papers.run())
             try:

@@ -28,7 +28,7 @@ def _always(_till: Till) -> bool:
 
 
 def _online(till: Till) -> bool:
-    return till.engine.online
+    return till.engine.reachable
 
 
 def _real(till: Till) -> bool:
@@ -59,10 +59,20 @@ ACTIONS: tuple[Action, ...] = (
         "seen",
         ("ctrl+y",),
         "^Y",
-        "seen",
+        "done",
         "Confirm what came late",
         "The money is given back, or was refused.",
         lambda till: bool(till.giving_back.unseen),
+    ),
+    Action(
+        "difference",
+        ("ctrl+t",),
+        "^T",
+        "difference",
+        "Settle the difference of the last shift",
+        "A supervisor accepts it, or it is counted again.",
+        lambda till: _real(till) and till.drawer.unsettled is not None,
+        needs_server=True,
     ),
     Action("exact", (), "⏎", "exact", "Take exact cash", "Sell for exact cash.", _basket),
     Action("void", ("f9",), "F9", "void", "Void a line", "Take out the marked line.", _basket),

@@ -24,7 +24,7 @@ from playpark.tui import (
     ParkApp,
     Status,
 )
-from terminal.actions import available
+from terminal.actions import available, named
 from terminal.counter import TillState
 from terminal.flows.basket import BasketFlow
 from terminal.flows.flow import Left
@@ -52,6 +52,7 @@ class PosApp(ParkApp):
     BINDINGS: ClassVar[list[BindingType]] = [
         ("ctrl+q", "quit", "Quit"),
         ("ctrl+l", "log_out", "Log out"),
+        ("ctrl+t", "settle_difference", "Difference"),
     ]
 
     def __init__(self, make_till: MakeTill, clock: Clock, known: PairingDetails) -> None:
@@ -111,6 +112,11 @@ class PosApp(ParkApp):
                     partial(screen.post_message, RegisterScreen.Chosen(action.name)),
                 )
         else:
+            if isinstance(screen, OpenShiftScreen) and self.till.drawer.unsettled:
+                settle = named("difference")
+                yield SystemCommand(
+                    f"{settle.title} ({settle.label})", settle.help, self.action_settle_difference
+                )
             yield SystemCommand("Quit (^Q)", "Close the program.", self.action_quit)
 
     @property
@@ -125,7 +131,7 @@ class PosApp(ParkApp):
             case TillState.LOGGED_OUT:
                 return LoginScreen(self._log_in, self.till.store.recent_employees())
             case TillState.NO_SHIFT:
-                return OpenShiftScreen(self.till.open_shift)
+                return OpenShiftScreen(self.till)
             case _:
                 return RegisterScreen(self.till)
 
@@ -139,6 +145,8 @@ class PosApp(ParkApp):
                 screen.renew()
             elif isinstance(screen, CloseShiftDialog):
                 screen.show(self.till.closing)
+            elif isinstance(screen, OpenShiftScreen):
+                screen.renew()
 
     def _route(self, _answer: object = None) -> None:
         """Show the screen that the till's state asks for; no dialog is taken away."""
@@ -167,6 +175,12 @@ class PosApp(ParkApp):
     def action_log_out(self) -> None:
         if self._stage is TillState.NO_SHIFT:
             self.run_worker(self.till.log_out(), group="log_out")
+
+    def action_settle_difference(self) -> None:
+        """Between two shifts; in one it is a key of the register."""
+        if isinstance(self.screen, OpenShiftScreen):
+            flow = ServiceFlow(self, self.till)
+            self.run_worker(self._told(flow.difference()), group="flow", exclusive=True)
 
     def _refresh_catalog(self) -> None:
         if self._stage is TillState.SELLING and self.till.engine.online:
@@ -218,6 +232,7 @@ class PosApp(ParkApp):
             "find": lambda: service.find(event.text),
             "move_cash": service.move_cash,
             "x_report": service.x_report,
+            "difference": service.difference,
         }
         try:
             done = await self._told(flows[event.name]())

@@ -18,7 +18,8 @@ from terminal.counter import Counter
 class Question:
     """What a supervisor is asked: the four words stand on the screen as they are.
 
-    `amount` in satang; None where no money moves.
+    `amount` in satang; None where no money moves. `worth` is what stands on the screen where
+    more is at stake than the amount that the server binds the approval to.
     """
 
     action: ApprovalAction
@@ -27,6 +28,11 @@ class Question:
     what: str
     whose: str
     why: str
+    worth: int | None = None
+
+    @property
+    def shown(self) -> int | None:
+        return self.amount if self.worth is None else self.worth
 
 
 class Approvals:
@@ -34,15 +40,18 @@ class Approvals:
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
+        self._approvers: list[RecentEmployee] = []
+        """Who approved something in this run, the latest first."""
 
     def approvers(self) -> list[RecentEmployee]:
-        """Who worked on this till lately and is not who asks; the server knows who may."""
+        """Who may be asked: who approved here before, then who worked on this till lately and is
+        not who asks; the server knows who may."""
         asking = self._counter.employee
-        return [
-            each
-            for each in self._counter.store.recent_employees()
-            if each.email and (asking is None or each.employee_id != asking.employee_id)
-        ]
+        known = [*self._approvers, *self._counter.store.recent_employees()]
+        people = {each.employee_id: each for each in reversed(known) if each.email}
+        if asking is not None:
+            people.pop(asking.employee_id, None)
+        return list(reversed(people.values()))
 
     async def ask(self, question: Question, email: str, pin: str) -> ApprovalGranted:
         """The yes of the employee with this address and PIN.
@@ -62,4 +71,12 @@ class Approvals:
         except ValidationError as wrong:
             message = "Type the supervisor's email address and a PIN of 4 to 8 digits."
             raise PlayParkError(ErrorCode.VALIDATION, message) from wrong
-        return await self._counter.ask(lambda server: server.verify_pin(body))
+        granted = await self._counter.ask(lambda server: server.verify_pin(body))
+        who = granted.approved_by
+        now = self._counter.clock.now()
+        seen = RecentEmployee(
+            employee_id=who.employee_id, name=who.name, email=body.email, seen_at=now
+        )
+        others = [each for each in self._approvers if each.employee_id != who.employee_id]
+        self._approvers = [seen, *others]
+        return granted

@@ -44,7 +44,7 @@ def register(app: typer.Typer) -> None:
             raise PlayParkError(ErrorCode.VALIDATION, str(wrong)) from wrong
         clock = SystemClock()
         with DeviceStore.open(data / FILE_NAME, clock) as store:
-            paper = PaperPrinter(target, lambda: store.identity.store if store.identity else None)
+            paper = PaperPrinter(target, store)
 
             def make_till(url: str) -> Till:
                 return Till(store, ApiClient(url), clock, paper)

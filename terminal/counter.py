@@ -21,7 +21,9 @@ from playpark.contracts.sync import OpKind
 from playpark.device import Allocator, DeviceStore, StoredOp, SyncEngine
 from playpark.errors import ErrorCode, PlayParkError
 
-OFFLINE = "This needs the server, which does not answer now: try again when the till is online."
+OFFLINE = "This needs the server, which does not answer: try again when online."
+ASK_DEADLINE_S = 6.0
+"""How long a cashier waits for what was asked."""
 T = TypeVar("T")
 
 
@@ -151,24 +153,40 @@ class Counter:
 
     async def ask(self, call: Callable[[ApiClient], Awaitable[T]]) -> T:
         """Ask the server something in the employee's name; their session is renewed where it has
-        run out.
+        run out. What comes of it tells the status bar whether the server is there.
 
         Raises PlayParkError: E_UNAVAILABLE offline, E_CONFLICT where nobody is logged in.
         """
         if self.session is None:
             raise PlayParkError(ErrorCode.CONFLICT, "Nobody is logged in here: log in first.")
         try:
-            return await call(self.client.acting(self.session.access_token))
+            async with asyncio.timeout(ASK_DEADLINE_S):
+                answer = await self._ask(self.session, call)
+        except TimeoutError as late:
+            message = "The server takes too long to answer: try again in a moment."
+            raise PlayParkError(ErrorCode.UNAVAILABLE, message) from late
+        except PlayParkError as refused:
+            self.engine.note(refused if refused.code is ErrorCode.UNAVAILABLE else None)
+            raise
+        self.engine.note(None)
+        return answer
+
+    async def _ask(self, session: EmployeeSession, call: Callable[[ApiClient], Awaitable[T]]) -> T:
+        try:
+            return await call(self.client.acting(session.access_token))
         except PlayParkError as refused:
             if refused.code is not ErrorCode.TOKEN_EXPIRED:
                 raise
-        renewed = await self.client.acting(None).refresh(self.session.refresh_token)
-        self.session = renewed
+        renewed = await self.client.acting(None).refresh(session.refresh_token)
+        if self.session is session:  # nobody has logged out meanwhile
+            self.session = renewed
         return await call(self.client.acting(renewed.access_token))
 
     def need_server(self) -> None:
-        """Raises E_UNAVAILABLE offline: what is asked here cannot wait (R39)."""
-        if not self.engine.online:
+        """Raises E_UNAVAILABLE offline: what is asked here cannot wait (R39). It is looked for
+        at once, so that the next try may find it."""
+        if not self.engine.reachable:
+            self.engine.wake()
             raise PlayParkError(ErrorCode.UNAVAILABLE, OFFLINE)
 
 

@@ -24,7 +24,7 @@ from playpark.contracts.shifts import (
 )
 from playpark.contracts.sync import OpKind, OpResult, OpStatus
 from playpark.contracts.timecards import TimecardEvent, TimecardIn
-from playpark.device import Allocator, OpState, StoredOp
+from playpark.device import Allocator, DeviceStore, OpState, StoredOp
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import ReceiptSeries
 from playpark.money import format_satang
@@ -64,6 +64,24 @@ class Closing:
     refusal: str | None = None
     adjusted: str | None = None
 
+    @classmethod
+    def of(cls, op: StoredOp) -> "Closing":
+        """A close as it stands on the disk."""
+        closing = cls(op.op_id, op.shift_id or "", slips.counted_in(op))
+        if op.state is OpState.APPLIED and op.result is not None:
+            done = OpResult(op_id=op.op_id, status=OpStatus.APPLIED, result=op.result)
+            return closing.answered(done)
+        return closing
+
+    @property
+    def difference(self) -> str:
+        """The difference in words, such as `Z 12: 1,950.00 too little cash`."""
+        if self.closed is None:
+            return ""
+        amount = self.closed.cash_diff
+        word = "too little" if amount < 0 else "too much"
+        return f"Z {self.closed.z.number}: {format_satang(abs(amount))} {word} cash"
+
     @property
     def over_tolerance(self) -> bool:
         """True while a supervisor has to see the difference (R27)."""
@@ -85,7 +103,9 @@ class Drawer:
         self._counter = counter
         self._papers = papers
         self.closing: Closing | None = None
-        """The shift that was closed last in this run."""
+        """The shift that was closed just now, until the next one is opened."""
+        self.unsettled = _unsettled_on(counter.store)
+        """The shift that was closed last, while its difference waits for a supervisor (R27)."""
         papers.learn(
             {
                 OpKind.SHIFT_CLOSE: slips.final_z(counter),
@@ -144,10 +164,33 @@ class Drawer:
 
     # --- a difference ---------------------------------------------------------------------
 
+    async def look_at_difference(self) -> Closing:
+        """The difference that waits. Raises E_CONFLICT where none does: it may have been settled
+        in the back office."""
+        counter, closing = self._counter, self._waiting()
+        counter.need_server()
+        shift = await counter.ask(lambda server: server.shift(closing.shift_id))
+        if VARIANCE not in shift.flags:
+            self._settled(closing.shift_id, "The difference is settled.")
+            raise PlayParkError(ErrorCode.CONFLICT, f"{_name(closing)} is settled already.")
+        return closing
+
+    def _waiting(self) -> Closing:
+        """The closed shift whose difference waits."""
+        closing = self.unsettled
+        if closing is None:
+            message = "No difference waits here: the server has not told one, or it is settled."
+            raise PlayParkError(ErrorCode.CONFLICT, message)
+        for op in self._counter.store.pending_of([OpKind.SHIFT_ADJUSTMENT]):
+            if op.body["shift_id"] == closing.shift_id:
+                message = f"{_name(closing)} was asked for already: wait for the answer."
+                raise PlayParkError(ErrorCode.CONFLICT, message)
+        return closing
+
     def variance_question(self, why: Why, recount: int | None = None) -> Question:
-        """What a supervisor is asked about the difference of the shift just closed."""
-        closing = self.closing
-        if closing is None or closing.closed is None:
+        """What a supervisor is asked about the difference that waits."""
+        closing = self._waiting()
+        if closing.closed is None:
             message = "The server has not said what was expected yet: wait for it."
             raise PlayParkError(ErrorCode.CONFLICT, message)
         because = f"{why.label}{f': {why.text}' if why.text else ''}"
@@ -176,10 +219,8 @@ class Drawer:
 
         Raises PlayParkError where the server refuses it or does not answer.
         """
-        counter, closing = self._counter, self.closing
+        counter, closing = self._counter, self._waiting()
         counter.need_server()
-        if closing is None:
-            raise PlayParkError(ErrorCode.CONFLICT, "No shift was closed here just now.")
         more: dict[str, Any] = {} if recount is None else {"cash_counted": recount}
         kind = AdjustmentType.ACCEPT_VARIANCE if recount is None else AdjustmentType.RECOUNT
         body = _frozen(
@@ -197,17 +238,12 @@ class Drawer:
         self._papers.expect(op)
         result = await counter.engine.submit(op.op_id, CLOSE_DEADLINE_S)
         if result is None:
-            message = "The server has not answered: it is asked again, look at the back office."
+            message = "The server has not answered: it is asked again, the slip prints then."
             raise PlayParkError(ErrorCode.UNAVAILABLE, message)
         if result.status is OpStatus.REJECTED:
             message = result.message or "The server refused it and gave no reason."
             raise PlayParkError(ErrorCode.CONFLICT, message)
-        done = "The difference is accepted."
-        if recount is not None:
-            done = f"Counted anew: {format_satang(recount)}."
-        self.closing = replace(closing, adjusted=done)
-        counter.changed()
-        return done
+        return _adjusted(op)
 
     # --- movements and X ------------------------------------------------------------------
 
@@ -300,9 +336,47 @@ class Drawer:
         if op.kind in {OpKind.CASH_MOVEMENT, OpKind.TIMECARD} and rejected:
             what = "cash movement" if op.kind is OpKind.CASH_MOVEMENT else "timecard"
             counter.tell(f"The server refused the {what}: {result.message}", refused=True)
+        if op.kind is OpKind.SHIFT_CLOSE:
+            self.unsettled = _unsettled_on(counter.store)
+        if op.kind is OpKind.SHIFT_ADJUSTMENT and result.status is not OpStatus.REJECTED:
+            self._settled(op.body["shift_id"], _adjusted(op))
         if self.closing and op.op_id == self.closing.op_id:
             self.closing = self.closing.answered(result)
         counter.changed()
+
+    def _settled(self, shift_id: str, done: str) -> None:
+        if self.unsettled and self.unsettled.shift_id == shift_id:
+            self.unsettled = None
+        if self.closing and self.closing.shift_id == shift_id:
+            self.closing = replace(self.closing, adjusted=done)
+        self._counter.changed()
+
+
+def _unsettled_on(store: DeviceStore) -> Closing | None:
+    """The last close on the disk, if its difference waits as far as this till knows."""
+    for op in store.recent([OpKind.SHIFT_CLOSE], 1):
+        closing = Closing.of(op)
+        made = store.recent([OpKind.SHIFT_ADJUSTMENT], 10)
+        settled = any(
+            each.state is OpState.APPLIED and each.body["shift_id"] == closing.shift_id
+            for each in made
+        )
+        if closing.over_tolerance and not settled:
+            return closing
+    return None
+
+
+def _adjusted(op: StoredOp) -> str:
+    """What an adjustment did, in words."""
+    recount = op.body.get("cash_counted")
+    if recount is None:
+        return "The difference is accepted."
+    return f"Counted anew: {format_satang(recount)}."
+
+
+def _name(closing: Closing) -> str:
+    number = closing.closed.z.number if closing.closed else ""
+    return f"The difference of Z {number}"
 
 
 def _total(counted: Mapping[int, int] | int) -> int:

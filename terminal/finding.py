@@ -3,9 +3,12 @@
 A sale of this till that the server does not have yet is said to be so (R31).
 """
 
+import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from playpark.contracts.catalog import PackageView
 from playpark.contracts.pricing import PaymentMethod
 from playpark.contracts.sales import SaleAnswer, SaleStatus, SaleView
 from playpark.contracts.sync import OpKind
@@ -14,6 +17,7 @@ from playpark.device import OpState, StoredOp
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import normalise_short_code
 from playpark.tokens import parse_pp1
+from terminal.basket import tickets_per_unit
 from terminal.counter import Counter
 
 DEADLINE_S = 6.0
@@ -23,11 +27,13 @@ RECEIPT = re.compile(r"[0-9A-Z]{2,6}-[STW][0-9]{6,9}")
 
 @dataclass(frozen=True, slots=True)
 class FoundTicket:
-    """A ticket of a found sale: `state` in a word, `left` what it can still give back, satang."""
+    """A ticket of a found sale: `state` in a word, `left` what it can still give back, satang.
+    `unit` is the same for all tickets of a bundle that was sold: they go back together (R18)."""
 
     ticket: TicketView
     state: str
     left: int
+    unit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +74,10 @@ class Finding:
         counter.need_server()
         code = normalise_short_code(text)
         token = parse_pp1(text.upper())
-        known = counter.store.by_receipt(text.upper())
+        known = await asyncio.to_thread(counter.store.by_receipt, text.upper())
         if known is None and (code or token):
             wanted = code or (token.ticket_id if token else "")
-            known = counter.store.sale_of_ticket(wanted)
+            known = await asyncio.to_thread(counter.store.sale_of_ticket, wanted)
         if known is not None and known.kind is OpKind.SALE:
             return await self.find_sold(known)
         sale_id = await self._look_up(text, code, is_token=text.upper().startswith("PP"))
@@ -109,12 +115,30 @@ class Finding:
         known = await self._counter.ask(lambda server: server.tickets(sale_id=sale_id))
         refunded = {each.ticket_id: each.refunded or 0 for each in known.items}
         gone = answer.sale.status is SaleStatus.VOIDED
+        issued = known.items or answer.tickets
         tickets = []
-        for ticket in known.items or answer.tickets:
+        for ticket, unit in zip(issued, self._units(answer.sale, issued), strict=True):
             left = ticket.payable - refunded.get(ticket.ticket_id, 0)
             back = gone or ticket.status is not TicketStatus.ACTIVE
-            tickets.append(FoundTicket(ticket, _state(ticket), 0 if back else left))
+            tickets.append(FoundTicket(ticket, _state(ticket), 0 if back else left, unit))
         return FoundSale(answer, tuple(tickets))
+
+    def _units(self, sale: SaleView, issued: Sequence[TicketView]) -> list[str]:
+        """The sold unit of each ticket: they stand line by line and unit by unit, as issued.
+        Each is its own where the catalogue of now knows the bundles no more."""
+        catalog = self._counter.catalog
+        packages = {each.package_id: each for each in catalog.packages} if catalog else {}
+        units = [
+            f"{line}:{number}"
+            for line, sold in enumerate(sale.lines)
+            for number in range(sold.qty)
+            for _ in range(_tickets_of(packages.get(sold.package_id)))
+        ]
+        return units if len(units) == len(issued) else [each.ticket_id for each in issued]
+
+
+def _tickets_of(package: PackageView | None) -> int:
+    return tickets_per_unit(package) if package else 1
 
 
 def _state(ticket: TicketView) -> str:

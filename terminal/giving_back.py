@@ -28,12 +28,12 @@ from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import ReceiptSeries
 from playpark.money import format_satang
 from playpark.printing.receipt_notes import ReceiptNotes
-from playpark.refunding import RefundState, SoldSlice, Tender, plan_refund
 from terminal import slips
 from terminal.approvals import Question
 from terminal.counter import Counter
 from terminal.finding import FoundSale
 from terminal.papers import Papers
+from terminal.refund_amount import Back, expected_refund
 
 DEADLINE_S = 6.0
 KINDS = (OpKind.REFUND, OpKind.VOID, OpKind.REPRINT)
@@ -121,41 +121,19 @@ class GivingBack:
             return "A ticket of it is used already: refund the others instead."
         return None
 
-    def expected(
-        self, found: FoundSale, ticket_ids: Sequence[str] | None, method: PaymentMethod | None
-    ) -> int | None:
-        """What a refund will pay out, satang; None where only the server can tell (cash that was
-        given back in parts before is rounded with it)."""
-        sale, catalog = found.sale, self._counter.catalog
-        money = catalog.settings.money if catalog else None
-        if catalog and catalog.settings.sales.refund_reprice and ticket_ids is not None:
-            return None
-        if ticket_ids is None:
-            return found.left
-        if sale.refunded and (money is None or money.cash_step > 1):
-            return None
-        state = RefundState(
-            slices=[
-                SoldSlice(
-                    each.ticket.ticket_id,
-                    each.ticket.ticket_id,
-                    each.ticket.payable,
-                    0,
-                    each.ticket.payable - each.left,
-                )
-                for each in found.tickets
-            ],
-            tenders=[Tender(each.method, each.amount) for each in sale.payments],
-            grand_total=sale.grand_total,
-            refunded_total=sale.refunded,
-            surcharge_total=sale.surcharge_total,
-            cash_rounding=sale.cash_rounding,
-            cash_step=money.cash_step if money else 1,
-        )
-        try:
-            return plan_refund(state, ticket_ids=ticket_ids, method=method).amount
-        except PlayParkError:
-            return None
+    @property
+    def by_amount(self) -> bool:
+        """Whether the store gives back amounts too, and not whole tickets only (R31)."""
+        catalog = self._counter.catalog
+        return catalog is not None and catalog.settings.sales.refund_by_amount
+
+    def expected(self, found: FoundSale, back: Back) -> int | None:
+        """What a refund will pay out, satang; None where only the server can tell.
+
+        Raises E_REFUND_EXCEEDS for more than is left.
+        """
+        catalog = self._counter.catalog
+        return expected_refund(found, back, catalog) if catalog else None
 
     def question(
         self, action: ApprovalAction, found: FoundSale, why: Why, amount: int | None
@@ -166,6 +144,8 @@ class GivingBack:
             ApprovalAction.VOID: "Void of the whole sale",
             ApprovalAction.REPRINT: "Print again, marked COPY",
         }[action]
+        if action is ApprovalAction.REFUND and amount is None:
+            what = f"Refund: the server says how much, {format_satang(found.left)} at most"
         return Question(
             action=action,
             entity_id=found.sale.sale_id,
@@ -180,27 +160,21 @@ class GivingBack:
     async def refund(
         self,
         found: FoundSale,
-        ticket_ids: Sequence[str] | None,
+        back: Back,
         why: Why,
         token: str,
-        method: PaymentMethod | None = None,
     ) -> Outcome:
-        """Give back these tickets, or all that is left. Money leaves when the outcome is done."""
+        """Give back what is wanted. Money leaves when the outcome is done."""
         self._check(found)
         now = self._counter.clock.now()
 
         def body(allocator: Allocator) -> dict[str, Any]:
-            more: dict[str, Any] = {}
-            if ticket_ids is not None:
-                more["ticket_ids"] = list(ticket_ids)
-            if method is not None:
-                more["method"] = method
             request = RefundIn(
                 sale_id=found.sale.sale_id,
                 receipt_no=allocator.receipt_no(ReceiptSeries.REFUND),
                 occurred_at=now,
                 **why.fields(),
-                **more,
+                **back.fields(),
             )
             return request.model_dump(mode="json", exclude_unset=True)
 
@@ -272,6 +246,10 @@ class GivingBack:
         if op.kind not in KINDS or (before and before.standing is not Standing.WAITING):
             return
         outcome = _answered(op, result)
+        if before is None and outcome.parts:
+            # Answered before the program was started anew: its paper alone was asked for again.
+            sentence = f"{outcome.sentence} If it was not given back before."
+            outcome = replace(outcome, sentence=sentence)
         self.outcomes[op.op_id] = outcome
         if op.op_id not in self._asking:
             self.unseen.append(outcome)

@@ -49,6 +49,8 @@ class Papers:
         self._queue: asyncio.Queue[tuple[str, PrintState]] = asyncio.Queue()
         self._waiting: dict[str, PrintState] = {}
         self._ops: dict[str, StoredOp] = {}
+        self._printing = asyncio.Lock()
+        """A printer takes one paper after the other: reports print beside the queue."""
         for op in store.unprinted():
             if op.state is not OpState.REJECTED:
                 self._waiting[op.op_id], self._ops[op.op_id] = op.printing, op
@@ -100,12 +102,16 @@ class Papers:
     async def print_alone(self, paper: Paper) -> None:
         """A paper that no operation waits for, such as an X report; told where it fails."""
         try:
-            await asyncio.to_thread(self._printer.put_out, paper)
+            await self._put_out(paper)
         except PlayParkError as failed:
             self.error = failed.message
             self._tell(f"Not printed. {failed.message}", True)
         else:
             self.error = None
+
+    async def _put_out(self, paper: Paper, *, copy: bool = False) -> None:
+        async with self._printing:
+            await asyncio.to_thread(self._printer.put_out, paper, copy=copy)
 
     async def resume(self, op_ids: list[str], deadline: float) -> int:
         """Try these papers again, asking the server for the tokens where they are not at hand.
@@ -175,7 +181,7 @@ class Papers:
                 continue
             copy = claim is PrintState.DOUBTFUL
             try:
-                await asyncio.to_thread(self._printer.put_out, paper, copy=copy)
+                await self._put_out(paper, copy=copy)
             except PlayParkError as failed:
                 doubtful = copy or (isinstance(failed, PrinterError) and failed.maybe_printed)
                 outcome = PrintState.DOUBTFUL if doubtful else PrintState.DUE

@@ -39,13 +39,22 @@ class Parking:
             raise PlayParkError(ErrorCode.VALIDATION, message) from wrong
         before = basket.rung
         view = await counter.ask(lambda server: server.park(body))
-        if before.parked is not None:
-            old = before.parked.open_ticket_id
-            await counter.ask(lambda server: server.delete_open_ticket(old))
+        # Parked it is: whatever becomes of its old place, it must not be parked once more.
         if basket.rung is before:
             self._selling.empty()
         counter.tell(f"Parked as {view.name}.")
+        if before.parked is not None:
+            await self._give_up(before.parked)
         return view
+
+    async def _give_up(self, old: Parked) -> None:
+        """Take the old place of a cart away; it may be gone already: expired, or sold."""
+        try:
+            await self._counter.ask(lambda server: server.delete_open_ticket(old.open_ticket_id))
+        except PlayParkError as refused:
+            if refused.code is ErrorCode.UNAVAILABLE:
+                message = f"Parked; it may stand there twice: take the old {old.name} only once."
+                self._counter.tell(message, refused=True)
 
     async def parked(self) -> list[OpenTicketSummary]:
         """What is parked in the store, the latest first."""

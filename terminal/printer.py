@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from playpark.contracts.base import View
-from playpark.contracts.tenancy import StoreView
+from playpark.device import DeviceStore
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.printing.document import Document, KickDrawer
 from playpark.printing.escpos import to_escpos
@@ -49,10 +49,10 @@ class ReceiptPrinter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PaperPrinter:
-    """Prints with playpark.printing; `store` is asked anew for each paper."""
+    """Prints with playpark.printing under the letterhead that `store` holds at that moment."""
 
     target: PrinterTarget
-    store: Callable[[], StoreView | None]
+    store: DeviceStore
 
     @property
     def name(self) -> str:
@@ -61,11 +61,12 @@ class PaperPrinter:
     def put_out(self, paper: Paper, *, copy: bool = False) -> None:
         if self.target.kind is TargetKind.NONE:
             return
-        store = self.store()
-        if store is None:
+        identity, catalog = self.store.identity, self.store.catalog()
+        if identity is None or identity.store is None or catalog is None:
             raise PlayParkError(ErrorCode.CONFLICT, "This till has not logged in yet.")
         try:
-            drawn = paper.draw(Letterhead.of(store), copy or paper.always_copy)
+            head = Letterhead.of(identity.store, catalog.receipt_template)
+            drawn = paper.draw(head, copy or paper.always_copy)
             if paper.kick and not copy:
                 drawn = Document((KickDrawer(), *drawn.blocks), drawn.paper)
             data = to_escpos(drawn)

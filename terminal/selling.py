@@ -36,10 +36,10 @@ SAVED = "Saved. Tickets print when the server answers."
 
 @dataclass(frozen=True, slots=True)
 class _Approved:
-    """An approval for the sale to come; it holds for the discount that was approved."""
+    """An approval for the sale to come; it holds for what was approved and nothing else."""
 
     token: str
-    amount: int
+    question: Question
     until: datetime
 
 
@@ -199,33 +199,35 @@ class Selling:
         )
         unpermitted = amount > 0 and not self._counter.may(Permission.MANUAL_DISCOUNT)
         chosen = {*rung.discount_ids, *(each for line in rung.lines for each in line.discount_ids)}
-        named = [
-            each.name
+        named = {
+            each.discount_id: each.name
             for each in catalog.discounts
             if each.discount_id in chosen and each.needs_approval
-        ]
+        }
         if not (over or unpermitted or named):
             return None
-        yes, now = self._approved, self._counter.clock.now()
-        if yes is not None and yes.amount == amount and now < yes.until:
-            return None
-        why = "over the limit" if over else "not in the cashier's permissions"
-        if not amount:
-            why = ", ".join(named)
-        return Question(
+        why = list(named.values())
+        if over or unpermitted:
+            why.insert(0, "over the limit" if over else "not in the cashier's permissions")
+        off = sum(step.input - step.output for step in priced.trace if step.rule_id in named)
+        question = Question(
             action=ApprovalAction.MANUAL_DISCOUNT,
             entity_id=self._op_id,
             amount=amount,
             what="Discount by hand" if amount else "Discount",
             whose=self._counter.employee.name if self._counter.employee else "",
-            why=why,
+            why=", ".join(why),
+            worth=amount + off,
         )
+        yes, now = self._approved, self._counter.clock.now()
+        holds = yes is not None and yes.question == question and now < yes.until
+        return None if holds else question
 
     def approved(self, question: Question, token: str) -> None:
-        """A supervisor said yes; it holds for this basket and this discount."""
+        """A supervisor said yes; it holds for this basket and these discounts."""
         if question.entity_id == self._op_id:
             until = self._counter.clock.now() + APPROVAL_HOLDS
-            self._approved = _Approved(token, question.amount or 0, until)
+            self._approved = _Approved(token, question, until)
 
     # --- paying ---------------------------------------------------------------------------
 
@@ -247,16 +249,23 @@ class Selling:
             raise PlayParkError(ErrorCode.VALIDATION, "The basket is empty: add a ticket first.")
         return priced
 
-    def due(self, method: PaymentMethod) -> int:
+    def due(self, method: PaymentMethod, at: datetime | None = None) -> int:
         """What the whole basket costs paid this way, satang: surcharge, rounding contained."""
-        return self.preview([way_payment(self.way(method))]).due[0]
+        return self.preview([way_payment(self.way(method))], at).due[0]
 
-    def split(self) -> Split:
-        """Begin to take money in parts."""
+    def quote(self) -> datetime:
+        """The moment whose price is paid: from here on the guest pays what stands there, however
+        long the card terminal takes. Raises E_PRICE_CHANGED, before money is taken."""
+        now = self._counter.clock.now()
+        if self.priced is not None:
+            self._refuse_another_price(self.priced, now)
+        return now
+
+    def split(self, at: datetime) -> Split:
+        """Begin to take money in parts, at the price of this moment."""
         catalog, guest = self._counter.selling(), self.basket.rung.guest
         value = catalog.settings.loyalty.point_value
         limit = guest.points * value if guest else 0
-        at = self._counter.clock.now()
         return Split(
             lambda payments: self.preview(payments, at), points_limit=limit, point_value=value
         )
@@ -279,11 +288,12 @@ class Selling:
         *,
         tendered: int | None = None,
         reference: str | None = None,
+        at: datetime | None = None,
     ) -> StoredOp:
         """All of it one way: exact cash where no tender is told. Records the sale as
         `pay_by` does."""
         way = self.way(method)
-        due = self.due(method)
+        due = self.due(method, at)
         cash = method is PaymentMethod.CASH
         given = due if cash and tendered is None else tendered
         if given is not None and given < due:
@@ -291,10 +301,11 @@ class Selling:
             message = f"฿{missing} is missing: type the whole amount that the guest hands over."
             raise PlayParkError(ErrorCode.INSUFFICIENT_TENDER, message)
         payment = way.payment(due, tendered=given if cash else None, reference=reference)
-        return await self.pay_by([payment] if due or not cash else [])
+        return await self.pay_by([payment] if due or not cash else [], at)
 
-    async def pay_by(self, payments: Sequence[PaymentIn]) -> StoredOp:
-        """Record the sale: the money is taken. On the disk when this returns (R14, R34).
+    async def pay_by(self, payments: Sequence[PaymentIn], at: datetime | None = None) -> StoredOp:
+        """Record the sale: the money is taken, at the price of `at`, else of now. On the disk
+        when this returns (R14, R34).
 
         `deliver` sends it and prints. Raises PlayParkError; then nothing was sold.
         """
@@ -309,7 +320,7 @@ class Selling:
         if self.question() is not None:
             message = "A supervisor has to approve the discount first."
             raise PlayParkError(ErrorCode.PERMISSION, message)
-        now = counter.clock.now()
+        now = at or counter.clock.now()
         self._refuse_another_price(shown, now)
         priced = self.preview(payments, now)
         _check_paid(priced, payments)

@@ -92,7 +92,7 @@ def provisional_z(counter: Counter, opened: StoredOp, closing: StoredOp) -> Pape
     shift = ShiftView.model_validate((closing.memo or {})["shift"])
     number = int((closing.receipt_no or "0").partition("-Z")[2] or 0)
     sales = _own_sales(counter, opened.op_id)
-    counted = _counted(closing)
+    counted = counted_in(closing)
 
     def draw(head: Letterhead, copy: bool) -> Document:
         report = ShiftReport(
@@ -197,7 +197,8 @@ def _own_sales(counter: Counter, shift_id: str) -> SalesTotals:
     return SalesTotals(count=count, amount=amount, by_method=by_method)
 
 
-def _counted(closing: StoredOp) -> int:
+def counted_in(closing: StoredOp) -> int:
+    """What was counted when a shift was closed, satang."""
     counted = closing.body.get("counted")
     if counted is None:
         return int(closing.body["cash_counted"])

@@ -6,6 +6,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from pydantic import ValidationError
 
@@ -166,6 +167,7 @@ class Till:
         await asyncio.to_thread(counter.store.remember_employee, seen)
         await self.refresh_catalog()
         counter.session = session
+        counter.engine.note(None)
         self.tell("")
 
     async def refresh_catalog(self) -> None:
@@ -228,8 +230,9 @@ class Till:
         *,
         tendered: int | None = None,
         reference: str | None = None,
+        at: datetime | None = None,
     ) -> StoredOp:
-        return await self.selling.pay(method, tendered=tendered, reference=reference)
+        return await self.selling.pay(method, tendered=tendered, reference=reference, at=at)
 
     async def deliver(self, op: StoredOp) -> None:
         await self.selling.deliver(op)

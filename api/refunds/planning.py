@@ -153,5 +153,7 @@ async def _kept_price(work: Work, scope: Scope, sold: Sold, chosen: frozenset[st
         customer_group=group,
         committed=True,
     )
-    priced = price(Cart(lines=lines), of_the_day, at=sale.priced_at, context=where)
+    priced = price(
+        Cart(lines=lines), of_the_day, at=sale.priced_at or sale.occurred_at, context=where
+    )
     return sum(line.payable for line in priced.lines)

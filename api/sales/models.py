@@ -48,7 +48,7 @@ class Sale(Model):
     receipt_no: str
     business_date: str
     occurred_at: StoredTime
-    priced_at: StoredTime
+    priced_at: StoredTime | None = None
     """The moment whose price it has: the server's, or for money that was taken already its own."""
     lines: list[dict[str, Any]]
     subtotal: int

@@ -88,6 +88,7 @@ class SyncEngine:
         self._listeners: list[Callable[[StoredOp, OpResult], None]] = []
         self._drains: set[asyncio.Task[DrainReport]] = set()
         self._not_before = 0.0
+        self._slow = False
         self._state = SyncState(online=False, queued=0, since=clock.now())
 
     @property
@@ -99,8 +100,24 @@ class SyncEngine:
         return self._state.online
 
     @property
+    def reachable(self) -> bool:
+        """Online, or only slow: a batch is under way that was not answered in time. What needs
+        the server is worth a try then."""
+        return self.online or self._slow
+
+    @property
     def queued(self) -> int:
         return self._store.queued_count()
+
+    def note(self, fault: PlayParkError | None) -> None:
+        """How a call beside the queue went: it tells as well whether the server is there."""
+        if fault is None:
+            self._reached(None)
+        elif fault.code is ErrorCode.UNAVAILABLE:
+            self._lost(fault.message)
+        else:
+            # A refusal in words is an answer: the line works, this device may not.
+            self._reached(fault.message)
 
     def listen(self, heard: Callable[[StoredOp, OpResult], None]) -> None:
         """Call `heard` in the event loop with every answer that stands, late ones included.
@@ -132,7 +149,7 @@ class SyncEngine:
             if attempt.done():
                 attempt.result()  # a fault of the program is not kept quiet
             else:
-                self._lost("The server takes too long to answer: it is tried again.")
+                self._lost("The server takes too long to answer: it is tried again.", slow=True)
             return None
         finally:
             if self._waiters.get(op_id) is waiter:
@@ -204,11 +221,7 @@ class SyncEngine:
             report.error = fault
             report.retry_after = fault.retry_after
             self._pause(fault.retry_after)
-            # A refusal in words is an answer: the line works, this device may not.
-            if fault.code is ErrorCode.UNAVAILABLE:
-                self._lost(fault.message)
-            else:
-                self._reached(fault.message)
+            self.note(fault)
 
     async def _answers(self, batch: list[StoredOp]) -> dict[str, OpResult]:
         """The answer to each operation. A batch that is refused whole is sent one by one, so
@@ -267,12 +280,9 @@ class SyncEngine:
                 await self._relogin()
             await self._client.time()
         except PlayParkError as fault:
-            if fault.code is ErrorCode.UNAVAILABLE:
-                self._lost(fault.message)
-            else:
-                self._reached(fault.message)
+            self.note(fault)
             return fault
-        self._reached(None)
+        self.note(None)
         return None
 
     # --- state --------------------------------------------------------------------------
@@ -283,9 +293,12 @@ class SyncEngine:
             self._not_before = asyncio.get_running_loop().time() + pause
 
     def _reached(self, error: str | None) -> None:
+        self._slow = False
         self._turn(online=True, error=error)
 
-    def _lost(self, error: str) -> None:
+    def _lost(self, error: str, *, slow: bool = False) -> None:
+        """`slow`: given up waiting for it, which an outage is only where it was one before."""
+        self._slow = slow and self.reachable
         self._turn(online=False, error=error)
 
     def _turn(self, *, online: bool, error: str | None) -> None:

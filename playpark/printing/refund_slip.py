@@ -29,13 +29,8 @@ from playpark.printing.letterhead import (
     letterhead,
     marks,
 )
+from playpark.printing.methods import METHODS
 
-_METHODS: dict[str, str] = {
-    PaymentMethod.CASH: "เงินสด Cash",
-    PaymentMethod.QR: "พร้อมเพย์ QR",
-    PaymentMethod.CARD: "บัตร Card",
-    PaymentMethod.OTHER: "อื่น ๆ Other",
-}
 _QTY_COLUMNS = 4
 _DOTS = "." * 24
 
@@ -78,7 +73,7 @@ def refund_document(
     blocks += [Rule(heavy=True), *_total("คืน REFUND", refund.amount, head.paper)]
     blocks.append(Rule(heavy=True))
     for part in refund.parts:
-        blocks.append(Columns(_METHODS[part.method], format_satang(part.amount)))
+        blocks.append(Columns(METHODS[part.method], format_satang(part.amount)))
     if refund.vat:
         blocks += [Rule(), Columns("ภาษีที่คืน VAT given back", format_satang(refund.vat))]
     blocks += _why(reason or refund.reason_code, refund.reason_text, refund.approved_by)
@@ -114,7 +109,7 @@ def void_document(
     blocks += [Rule(heavy=True), *_total("คืน VOID", sale.grand_total, head.paper)]
     blocks.append(Rule(heavy=True))
     for paid in sale.payments:
-        blocks.append(Columns(_METHODS[paid.method], format_satang(paid.amount)))
+        blocks.append(Columns(METHODS[paid.method], format_satang(paid.amount)))
     blocks += _why(reason or voided.reason_code, voided.reason_text, voided.approved_by)
     return Document((*blocks, *_ending(marked)), head.paper)
 

@@ -21,6 +21,8 @@ class LoginScreen(Form):
     """
 
     HEADING = "Log in"
+    # From the first moment: what is typed while the screen comes up is a PIN, and no address.
+    AUTO_FOCUS = "#pin"
     BINDINGS: ClassVar[list[BindingType]] = [
         ("up", "recent(1)", "Someone else"),
         ("down", "recent(-1)", "Someone else"),
@@ -47,7 +49,8 @@ class LoginScreen(Form):
 
     def fields(self) -> ComposeResult:
         yield Static("Email address", classes="label")
-        yield Field(id="who", max_length=180)
+        known = self._recent[0].email if self._recent else None
+        yield Field(known or "", id="who", max_length=180)
         yield Static("PIN", classes="label")
         yield Field(id="pin", password=True, restrict=r"[0-9]*", max_length=8)
         names = " · ".join(safe(employee.name) for employee in self._recent)
@@ -56,10 +59,8 @@ class LoginScreen(Form):
 
     def on_mount(self) -> None:
         self.say(self._notice)
-        if self._recent:
-            self._show_chosen()
-        else:
-            self.query_one("#who", Field).focus()
+        if not self._recent:
+            self.set_focus(self.query_one("#who", Field))
 
     def action_recent(self, step: int) -> None:
         if self._recent:

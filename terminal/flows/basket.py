@@ -123,20 +123,22 @@ class BasketFlow(Flow):
         """All of it on the card terminal or in a bank's app."""
         await self.allow()
         selling = self.till.selling
-        way, due, shown = selling.way(method), selling.due(method), selling.priced
+        at = selling.quote()
+        way, due, shown = selling.way(method), selling.due(method, at), selling.priced
         reference = await self.ask(TakePayment(way, due))
         # What the guest paid is what was shown: nothing else is booked for it.
         if selling.priced is not shown:
             raise PlayParkError(ErrorCode.CONFLICT, "The basket has changed: pay again.")
-        return await self.till.pay(method, reference=reference)
+        return await self.till.pay(method, reference=reference, at=at)
 
     async def split(self) -> StoredOp:
         """Money in parts."""
         await self.allow()
         selling = self.till.selling
+        at = selling.quote()
         total = selling.priced.grand_total if selling.priced else 0
-        payments = await self.ask(SplitDialog(selling.split(), selling.ways(), total))
-        return await selling.pay_by(payments)
+        payments = await self.ask(SplitDialog(selling.split(at), selling.ways(), total))
+        return await selling.pay_by(payments, at)
 
 
 def _pieces(count: int) -> str:

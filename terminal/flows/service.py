@@ -1,5 +1,8 @@
 """Flows with a supervisor beside: refunds, voids, copies, cash movements, X, differences."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
 from playpark.contracts.approvals import ApprovalAction, ReasonKind
 from playpark.contracts.pricing import PaymentMethod
 from playpark.contracts.shifts import MovementType
@@ -8,9 +11,11 @@ from playpark.tui import Ask, Choose
 from terminal.drawer import MOVEMENTS
 from terminal.finding import FoundSale
 from terminal.flows.flow import Flow
+from terminal.refund_amount import Back
 from terminal.screens.drawer import AskAmount, XReportDialog
 from terminal.screens.found_sale import FoundSaleDialog, OutcomeDialog, Wanted, Wish
 
+Settle = Callable[[], Awaitable[None]]
 _TYPED = ""
 _ORIGINAL = "original"
 
@@ -35,7 +40,9 @@ class ServiceFlow(Flow):
             typed = await self.ask(Ask("Find a sale", label, str.strip, max_length=500))
         found = await self.till.finding.find(typed)
         why_not = self.till.giving_back.why_not_void(found)
-        wanted = await self.ask(FoundSaleDialog(found, self.till.counter.zone, why_not))
+        by_amount = self.till.giving_back.by_amount
+        zone = self.till.counter.zone
+        wanted = await self.ask(FoundSaleDialog(found, zone, why_not, by_amount=by_amount))
         await self._do(found, wanted)
 
     async def _do(self, found: FoundSale, wanted: Wanted) -> None:
@@ -43,17 +50,13 @@ class ServiceFlow(Flow):
         receipt = found.sale.receipt_no
         match wanted.wish:
             case Wish.REFUND:
-                why = await self.why(ReasonKind.REFUND)
-                method = await self._method(found)
-                amount = giving.expected(found, ids, method)
-                question = giving.question(ApprovalAction.REFUND, found, why, amount)
-                token = await self.approve(question)
-                await self.show(
-                    OutcomeDialog(
-                        f"Refund of {receipt}",
-                        lambda: giving.refund(found, ids, why, token, method),
-                    )
+                await self._refund(found, Back(ticket_ids=ids))
+            case Wish.AMOUNT:
+                label = f"How much, in baht: {format_satang(found.left)} at most"
+                amount = await self.ask(
+                    AskAmount(f"Refund an amount of {receipt}", label, most=found.left)
                 )
+                await self._refund(found, Back(amount=amount))
             case Wish.VOID:
                 why = await self.why(ReasonKind.VOID)
                 question = giving.question(ApprovalAction.VOID, found, why, found.left)
@@ -70,6 +73,20 @@ class ServiceFlow(Flow):
                         f"Copies of {receipt}", lambda: giving.reprint(found, ids, why, token)
                     )
                 )
+
+    async def _refund(self, found: FoundSale, wanted: Back) -> None:
+        giving = self.till.giving_back
+        giving.expected(found, wanted)  # what cannot be had is said before a reason is asked for
+        why = await self.why(ReasonKind.REFUND)
+        back = replace(wanted, method=await self._method(found))
+        question = giving.question(ApprovalAction.REFUND, found, why, giving.expected(found, back))
+        token = await self.approve(question)
+        await self.show(
+            OutcomeDialog(
+                f"Refund of {found.sale.receipt_no}",
+                lambda: giving.refund(found, back, why, token),
+            )
+        )
 
     async def _method(self, found: FoundSale) -> PaymentMethod | None:
         """How the money goes back; None for the way it came."""
@@ -102,15 +119,22 @@ class ServiceFlow(Flow):
         report = await self.till.drawer.x_report(token)
         await self.show(XReportDialog(report, self.till.counter.zone))
 
+    async def difference(self) -> None:
+        """A difference that was left or came late: accepted, or counted again."""
+        closing = await self.till.drawer.look_at_difference()
+        options = [("Accept it", "", self.accept_difference), ("Count again", "", self.recount)]
+        settle: Settle = await self.ask(Choose(closing.difference, options))
+        await settle()
+
     async def accept_difference(self) -> None:
-        """A supervisor accepts the difference of the shift just closed."""
+        """A supervisor accepts the difference of the shift closed last."""
         why = await self.why(ReasonKind.CASH_VARIANCE)
         token = await self.approve(self.till.drawer.variance_question(why))
         self.till.tell(await self.till.drawer.adjust(why, token))
 
     async def recount(self) -> None:
-        """A new count of the shift just closed, approved."""
-        counted = await self.ask(AskAmount("Count again", "All that is in the drawer", least=0))
+        """A new count of the shift closed last, approved."""
+        counted = await self.ask(AskAmount("Count again", "All that was in the drawer", least=0))
         why = await self.why(ReasonKind.CASH_VARIANCE)
         token = await self.approve(self.till.drawer.variance_question(why, counted))
         self.till.tell(await self.till.drawer.adjust(why, token, counted))

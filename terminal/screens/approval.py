@@ -12,7 +12,7 @@ from playpark.contracts.approvals import ApprovalGranted
 from playpark.device import RecentEmployee
 from playpark.errors import PlayParkError
 from playpark.money import format_satang
-from playpark.tui import Dialog, Field, safe
+from playpark.tui import Dialog, Field, keys_text, safe
 from playpark.tui.theme import BRIGHT, MUTED
 from terminal.approvals import Question
 
@@ -50,8 +50,8 @@ class ApprovalDialog(Dialog[str]):
     def fields(self) -> ComposeResult:
         asked = self._asked
         rows = [("What", asked.what), ("Whose", asked.whose)]
-        if asked.amount is not None:
-            rows.append(("How much", f"{format_satang(asked.amount)} baht"))
+        if asked.shown is not None:
+            rows.append(("How much", f"{format_satang(asked.shown)} baht"))
         rows.append(("Why", asked.why))
         text = Text()
         for label, value in rows:
@@ -66,6 +66,9 @@ class ApprovalDialog(Dialog[str]):
     def on_mount(self) -> None:
         who, pin = self.query_one("#who", Field), self.query_one("#pin", Field)
         who.successor = pin
+        if len(self._approvers) < 2:
+            keys = [each for each in self.KEYS if each[0] != "↑↓"]
+            self.query_one("#keys", Static).update(keys_text(keys))
         (pin if who.value else who).focus()
 
     def action_recent(self, step: int) -> None:

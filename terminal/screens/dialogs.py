@@ -57,29 +57,38 @@ class TakePayment(Dialog[str]):
             self.dismiss(event.value.strip())
 
 
-class WhyThisPrice(Dialog[None]):
-    """The trace of a line and of the whole sale as sentences (R11)."""
+class Reading(Dialog[None]):
+    """Text to read, with arrows where it is longer than the screen."""
 
-    DEFAULT_CSS = "WhyThisPrice #why { height: auto; max-height: 14; }"
+    DEFAULT_CSS = "Reading #text { height: auto; max-height: 15; }"
     BINDINGS: ClassVar[list[BindingType]] = [
-        ("enter,question_mark", "cancel", "Back"),
+        ("enter", "cancel", "Back"),
         ("up", "scroll(-1)", "Up"),
         ("down", "scroll(1)", "Down"),
     ]
     KEYS: ClassVar[Iterable[tuple[str, str]]] = (("Enter Esc", "back"), ("↑↓", "move"))
 
-    def __init__(self, priced: PricedCart, line: int) -> None:
-        super().__init__(f"Why this price? {priced.lines[line].name}")
-        self._sentences = Text("\n").join(
-            _sentence(step) for step in priced.trace if concerns(step, line)
-        )
+    def __init__(self, heading: str, text: Text) -> None:
+        super().__init__(heading)
+        self._text = text
 
     def fields(self) -> ComposeResult:
-        with VerticalScroll(id="why", can_focus=False):
-            yield Static(self._sentences)
+        with VerticalScroll(id="text", can_focus=False):
+            yield Static(self._text)
 
     def action_scroll(self, step: int) -> None:
         self.query_one(VerticalScroll).scroll_relative(y=step, animate=False)
+
+
+class WhyThisPrice(Reading):
+    """The trace of a line and of the whole sale as sentences (R11)."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [("question_mark", "cancel", "Back")]
+
+    def __init__(self, priced: PricedCart, line: int) -> None:
+        steps = [step for step in priced.trace if concerns(step, line)]
+        sentences = Text("\n").join(_sentence(step) for step in steps)
+        super().__init__(f"Why this price? {priced.lines[line].name}", sentences)
 
 
 def concerns(step: TraceEntry, line: int) -> bool:

@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.widgets import Input, Static
 
 from playpark.contracts.shifts import SalesTotals, XReport
@@ -14,20 +13,24 @@ from playpark.errors import PlayParkError
 from playpark.money import format_satang
 from playpark.tui import Dialog, safe
 from playpark.tui.theme import BRIGHT, MUTED, WARN
+from terminal.screens.dialogs import Reading
 from terminal.widgets.money_field import MoneyField
 
 LABEL, FIGURE = 34, 16
 
 
 class AskAmount(Dialog[int]):
-    """An amount in baht; gives satang, more than 0."""
+    """An amount in baht; gives satang, between `least` and `most`."""
 
     KEYS: ClassVar[Iterable[tuple[str, str]]] = (("Enter", "go on"), ("Esc", "back"))
 
-    def __init__(self, question: str, label: str, *, least: int = 1) -> None:
+    def __init__(
+        self, question: str, label: str, *, least: int = 1, most: int | None = None
+    ) -> None:
         super().__init__(question)
         self._label = label
         self._least = least
+        self._most = most
 
     def fields(self) -> ComposeResult:
         yield Static(Text(self._label, style=MUTED))
@@ -45,23 +48,17 @@ class AskAmount(Dialog[int]):
             return
         if amount < self._least:
             self.refuse("Type an amount in baht, more than 0, such as 500.")
+        elif self._most is not None and amount > self._most:
+            self.refuse(f"{format_satang(self._most)} is the most: type that, or less.")
         else:
             self.dismiss(amount)
 
 
-class XReportDialog(Dialog[None]):
+class XReportDialog(Reading):
     """A look at the open shift; it is on paper too."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [("enter", "cancel", "Back")]
-    KEYS: ClassVar[Iterable[tuple[str, str]]] = (("Enter Esc", "back"),)
-
     def __init__(self, report: XReport, zone: ZoneInfo) -> None:
-        super().__init__("X report: not final")
-        self._report = report
-        self._zone = zone
-
-    def fields(self) -> ComposeResult:
-        yield Static(_lines(self._report, self._zone))
+        super().__init__("X report: not final", _lines(report, zone))
 
 
 def _lines(report: XReport, zone: ZoneInfo) -> Text:

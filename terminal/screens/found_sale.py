@@ -28,8 +28,13 @@ CODE, STATE, FIGURE = 10, 11, 11
 
 class Wish(StrEnum):
     REFUND = "refund"
+    AMOUNT = "amount"
     VOID = "void"
     REPRINT = "reprint"
+
+
+WISHES = {"r": Wish.REFUND, "m": Wish.AMOUNT, "v": Wish.VOID, "p": Wish.REPRINT}
+"""By key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class Wanted:
 
 
 class TicketTable(Widget, can_focus=True):
-    """The tickets; Space chooses one, A all. Keys stay in their order."""
+    """The tickets; Space chooses one, or all of a bundle, A all. Keys stay in their order."""
 
     class Wished(Message):
         """A key that says what is wanted."""
@@ -73,14 +78,19 @@ class TicketTable(Widget, can_focus=True):
                 step = -1 if event.key == "up" else 1
                 self._marked = (self._marked + step) % len(tickets)
             case "space" if tickets:
-                self.chosen ^= {tickets[self._marked].ticket.ticket_id}
-                self._marked = min(self._marked + 1, len(tickets) - 1)
+                unit = [each.unit == tickets[self._marked].unit for each in tickets]
+                self.chosen ^= {
+                    each.ticket.ticket_id
+                    for each, of_it in zip(tickets, unit, strict=True)
+                    if of_it
+                }
+                last = max(index for index, of_it in enumerate(unit) if of_it)
+                self._marked = min(last + 1, len(tickets) - 1)
             case "a":
                 everything = {each.ticket.ticket_id for each in tickets}
                 self.chosen = set() if self.chosen == everything else everything
-            case "r" | "v" | "p":
-                wish = {"r": Wish.REFUND, "v": Wish.VOID, "p": Wish.REPRINT}[event.key]
-                self.post_message(self.Wished(wish))
+            case key if key in WISHES:
+                self.post_message(self.Wished(WISHES[key]))
             case _:
                 return
         event.stop()
@@ -105,7 +115,8 @@ class TicketTable(Widget, can_focus=True):
     def _row(self, index: int, width: int) -> Text:
         each = self._found.tickets[index]
         box = "[x]" if each.ticket.ticket_id in self.chosen else "[ ]"
-        name = fit(each.ticket.package_name, width - 5 - CODE - STATE - FIGURE - 1)
+        tie = self._tie(index)
+        name = fit(f"{tie}{each.ticket.package_name}", width - 5 - CODE - STATE - FIGURE - 1)
         colour = {"not used": GOOD, "used": WARN}.get(each.state, MUTED)
         code = f"{each.ticket.short_code[:4]}-{each.ticket.short_code[4:]}"
         row = Text.assemble(
@@ -120,6 +131,17 @@ class TicketTable(Widget, can_focus=True):
             row.stylize("on #24405a")
         return row
 
+    def _tie(self, index: int) -> str:
+        """Binds the tickets of a bundle: they are chosen together."""
+        tickets = self._found.tickets
+        above, below = (
+            0 <= beside < len(tickets) and tickets[beside].unit == tickets[index].unit
+            for beside in (index - 1, index + 1)
+        )
+        return {(False, True): "┌ ", (True, True): "├ ", (True, False): "└ "}.get(
+            (above, below), ""
+        )
+
 
 class FoundSaleDialog(Dialog[Wanted]):
     """What a sale was, and what is wanted of it."""
@@ -129,16 +151,20 @@ class FoundSaleDialog(Dialog[Wanted]):
         ("Space", "choose"),
         ("A", "all"),
         ("R", "refund"),
+        ("M", "amount"),
         ("V", "void"),
-        ("P", "print again"),
+        ("P", "reprint"),
         ("Esc", "back"),
     )
 
-    def __init__(self, found: FoundSale, zone: ZoneInfo, why_not_void: str | None) -> None:
+    def __init__(
+        self, found: FoundSale, zone: ZoneInfo, why_not_void: str | None, *, by_amount: bool = False
+    ) -> None:
         super().__init__(f"Sale {found.sale.receipt_no}")
         self._found = found
         self._zone = zone
         self._why_not_void = why_not_void
+        self._by_amount = by_amount
         self._table = TicketTable(found)
 
     def fields(self) -> ComposeResult:
@@ -160,9 +186,10 @@ class FoundSaleDialog(Dialog[Wanted]):
         yield self._table
 
     def on_mount(self) -> None:
-        if self._why_not_void:
-            keys = [each for each in self.KEYS if each[0] != "V"]
-            self.query_one("#keys", Static).update(keys_text(keys))
+        hidden = {"V"} if self._why_not_void else set()
+        hidden |= set() if self._by_amount else {"M"}
+        keys = [each for each in self.KEYS if each[0] not in hidden]
+        self.query_one("#keys", Static).update(keys_text(keys))
         self._table.focus()
 
     def on_ticket_table_wished(self, event: TicketTable.Wished) -> None:
@@ -173,6 +200,12 @@ class FoundSaleDialog(Dialog[Wanted]):
                 self.refuse(self._why_not_void)
             case Wish.VOID:
                 self.dismiss(Wanted(Wish.VOID))
+            case Wish.AMOUNT if not self._by_amount:
+                self.refuse("This store gives back tickets, not amounts: choose the tickets.")
+            case Wish.AMOUNT if not self._found.left:
+                self.refuse("Nothing of that can be given back any more.")
+            case Wish.AMOUNT:
+                self.dismiss(Wanted(Wish.AMOUNT))
             case Wish.REFUND if not self._left(ids):
                 self.refuse("Nothing of that can be given back any more.")
             case wish:

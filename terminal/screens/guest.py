@@ -102,7 +102,11 @@ class GuestDialog(Dialog[CustomerView | NewGuest]):
 class NewGuestDialog(Dialog[CustomerView]):
     """A name, and a telephone number where there is one."""
 
-    KEYS: ClassVar[Iterable[tuple[str, str]]] = (("Enter", "next, save"), ("Esc", "back"))
+    KEYS: ClassVar[Iterable[tuple[str, str]]] = (
+        ("Enter", "next, save"),
+        ("Tab", "other field"),
+        ("Esc", "back"),
+    )
 
     def __init__(self, create: Create, wanted: str = "") -> None:
         super().__init__("New member")

@@ -36,6 +36,7 @@ from terminal.widgets.totals import Figure, Totals
 
 RING_FIRST = "That is a ticket or a barcode, and no amount: finish this sale first."
 BARCODE = "That is a barcode: the till sells by keys and names, and finds tickets by their QR code."
+REAL_SALES = "This is training: leave it before you look up a real sale."
 EVERYTHING = ("^P", "all")
 _BESIDE = {"print", "close_shift", "log_out", "quit", *TimecardEvent}
 """Actions of the app that leave the register free."""
@@ -231,6 +232,8 @@ class RegisterScreen(Screen[None]):
         """A ticket or a receipt number finds its sale, but never while something is rung."""
         if self._till.basket:
             self._say(RING_FIRST)
+        elif self._till.training:
+            self._say(REAL_SALES)
         elif read(text) == Scanned() and text.strip().isdecimal():
             self._say(BARCODE)
         elif self._online("find"):
@@ -291,8 +294,9 @@ class RegisterScreen(Screen[None]):
     def _online(self, name: str) -> bool:
         """Whether an action can be done now; offline its key says what it needs (R39)."""
         action = named(name)
-        if action.needs_server and not self._till.engine.online:
-            self._say(f"{action.title}: {OFFLINE}")
+        if action.needs_server and not self._till.engine.reachable:
+            self._till.engine.wake()
+            self._say(OFFLINE)
             return False
         return True
 

@@ -19,7 +19,7 @@ from terminal.sale import is_unusual
 from terminal.tender import Split, Way
 from terminal.widgets.money_field import amount_of
 
-LABEL, FIGURE = 30, 14
+LABEL, FIGURE = 44, 14
 _AMOUNT_KEYS = "0123456789.,"
 
 

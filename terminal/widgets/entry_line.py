@@ -15,7 +15,7 @@ CLEARING = {
     "insert",
 }
 """Keys that take what is typed with them."""
-PASSED_ON = CLEARING | {"up", "down", *(f"ctrl+{letter}" for letter in "elrgxy")}
+PASSED_ON = CLEARING | {"up", "down", *(f"ctrl+{letter}" for letter in "elrgtxy")}
 PASSED_ON_EMPTY = {"question_mark", "backspace"}
 
 

@@ -29,11 +29,11 @@ class MoneyField(Field):
         self._first_key = 0.0
         self._last_key = 0.0
 
-    async def _on_key(self, event: events.Key) -> None:
+    async def take(self, event: events.Key) -> None:
         if event.is_printable:
             self._first_key = event.time if not self.value else self._first_key
             self._last_key = event.time
-        await super()._on_key(event)
+        await super().take(event)
 
     @property
     def satang(self) -> int:

@@ -42,7 +42,7 @@ async def test_R14_a_lost_answer_leaves_the_operation_queued_and_is_made_good(
     server.faults = ["lose"]
 
     assert await engine.submit(op.op_id, 2.0) is None
-    assert (engine.online, engine.queued) == (False, 1)
+    assert (engine.online, engine.reachable, engine.queued) == (False, False, 1)
     assert "does not answer" in engine.state.last_error
 
     report = await engine.drain()
@@ -217,6 +217,7 @@ async def test_a_slow_server_costs_the_guest_the_deadline_only_once(store, clock
         first = add(store, n=1)
         assert await engine.submit(first.op_id, 0.5) is None
         assert not engine.online
+        assert engine.reachable  # slow is no outage: what needs the server is worth a try
         assert await engine.submit(add(store, n=2).op_id, 5.0) is None
         assert loop.time() - began < 1.5
 
@@ -278,3 +279,25 @@ async def test_R29_the_number_of_a_refused_refund_is_abandoned_in_the_same_drain
     sent = [(op["kind"], op["body"]) for batch in server.batches for op in batch["ops"]]
     assert sent[-1] == ("abandon", {"op_id": asked.op_id, "receipt_no": "03-R000001"})
     assert store.queued_count() == 0
+
+
+async def test_R39_a_slow_answer_after_an_outage_is_an_outage_still(store, clock, server):
+    class StuckClient(type(server.client())):
+        async def sync(self, *_args, **_kwargs):
+            await asyncio.Event().wait()
+
+    async with StuckClient("http://park", transport=server.transport) as client:
+        engine = SyncEngine(store, client, clock)
+
+        assert await engine.submit(add(store, n=1).op_id, 0.05) is None
+
+        assert not engine.reachable
+
+
+async def test_a_call_beside_the_queue_tells_whether_the_server_is_there(engine):
+    engine.note(None)
+    assert engine.online
+    engine.note(PlayParkError(ErrorCode.UNAVAILABLE, "gone"))
+    assert not engine.reachable
+    engine.note(PlayParkError(ErrorCode.PERMISSION, "not you"))
+    assert (engine.online, engine.state.last_error) == (True, "not you")

@@ -10,12 +10,13 @@ from playpark.canonical import loads_strict
 from playpark.client import ApiClient
 from playpark.contracts.approvals import ReasonCodeView
 from playpark.contracts.catalog import Component, PackageView, TaxView
-from playpark.contracts.pricing import Cart, PaymentIn
+from playpark.contracts.pricing import Cart, PaymentIn, PricedCart
 from playpark.contracts.rules import DiscountView, PaymentTypeView, RuleParams, RuleView, Targets
 from playpark.contracts.settings import MoneySettings, StoreSettings
 from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.contracts.tenancy import DeviceCaps, DeviceStatus, DeviceType, DeviceView, StoreView
 from playpark.device import Identity
+from playpark.money import allocate
 from playpark.pricing import Context, price
 
 NOW = datetime(2026, 11, 21, 8, 42, tzinfo=UTC)
@@ -235,6 +236,10 @@ class Park:
         self.parked: dict[str, dict[str, Any]] = {}
         self.expired = False
         """The employee's session has run out, until it is renewed."""
+        self.gone_carts = False
+        """Parked carts have run out, or were sold elsewhere, when they are given up."""
+        self.settled = False
+        """Somebody has settled the difference of the last shift in the back office."""
         self.refusals: dict[str, str] = {}
         """Sentences with which operations of a kind are refused."""
 
@@ -322,6 +327,8 @@ class Park:
                 "problem": None,
             }
             return self.parked[number]
+        if request.method == "DELETE" and self.gone_carts:
+            return {"error": {"code": "E_CONFLICT", "message": "It is not open any more."}}
         if request.method == "DELETE":
             return self.parked.pop(rest) | {"status": "deleted"}
         return self.parked[rest] if rest else {"items": list(self.parked.values())}
@@ -353,7 +360,8 @@ class Park:
 
     def _shifts(self, rest: str, request: httpx.Request) -> dict[str, Any]:
         shift_id, _, what = rest.partition("/")
-        assert what == "x"
+        if what != "x":
+            return self._shift_detail(shift_id)
         if not request.headers.get("X-Approval") and "reports_view" not in self.permissions:
             return {"error": {"code": "E_PERMISSION", "message": "Ask a supervisor."}}
         shift = {
@@ -367,6 +375,26 @@ class Park:
         }
         drawer = DRAWER | {"cash_open": 200000, "cash_expected": self.cash}
         return {"shift": shift, "at": NOW.isoformat(), "totals": TOTALS, "drawer": drawer}
+
+    def _shift_detail(self, shift_id: str) -> dict[str, Any]:
+        flags = [] if self.settled else ["variance_unapproved"]
+        return {
+            "shift_id": shift_id,
+            "device_id": "dev1",
+            "opened_by": "e1",
+            "opened_by_name": "Nok",
+            "open_at": NOW.isoformat(),
+            "cash_open": 200000,
+            "status": "closed",
+            "totals": None,
+            "drawer": None,
+            "movements": [],
+            "cash_counted": None,
+            "cash_diff": None,
+            "reason_code": None,
+            "flags": flags,
+            "z": [],
+        }
 
     def _time(self, _: httpx.Request) -> dict[str, Any]:
         return {"now": NOW.isoformat()}
@@ -479,9 +507,9 @@ class Park:
                 "quota_or_minutes": 1,
                 "valid_from": NOW,
                 "valid_to": NOW + timedelta(days=1),
-                "payable": priced.lines[0].slices[0].payable,
+                "payable": payable,
             }
-            for ticket_id, code in zip(ids, codes, strict=True)
+            for ticket_id, code, payable in zip(ids, codes, self._shares(priced), strict=True)
         ]
         if body.get("training"):
             tickets = [each | {"qr_token": f"PPT.{each['ticket_id']}"} for each in tickets]
@@ -506,6 +534,16 @@ class Park:
         }
         return json.loads(json.dumps({"sale": sale, "tickets": tickets}, default=str))
 
+    def _shares(self, priced: PricedCart) -> list[int]:
+        """What each ticket of a sale is worth: a bundle's unit in equal parts."""
+        packages = {each.package_id: each for each in self.catalog.packages}
+        shares: list[int] = []
+        for line in priced.lines:
+            parts = sum(each.qty for each in packages[line.package_id].components) or 1
+            for unit in line.slices:
+                shares += allocate(unit.payable, [1] * parts)
+        return shares
+
     def _sold(self, sale_id: str) -> dict[str, Any]:
         return next(
             each
@@ -517,15 +555,18 @@ class Park:
         body, sold = op["body"], self._sold(op["body"]["sale_id"])
         wanted = body.get("ticket_ids") or [each["ticket_id"] for each in sold["tickets"]]
         back = [each for each in sold["tickets"] if each["ticket_id"] in wanted]
-        amount = sum(each["payable"] for each in back)
-        for ticket in back:
-            ticket["status"] = "refunded"
+        amount = body.get("amount") or sum(each["payable"] for each in back)
+        shares = allocate(amount, [each["payable"] for each in back])
+        for ticket, share in zip(back, shares, strict=True):
+            ticket["refunded"] = share
+            ticket["status"] = "refunded" if share == ticket["payable"] else "active"
         sold["sale"]["refunded"] = sold["sale"].get("refunded", 0) + amount
         sold["sale"]["status"] = "partly_refunded"
         method = body.get("method") or sold["sale"]["payments"][0]["method"]
         parts = [{"method": method, "amount": amount}]
         tickets = [
-            {"ticket_id": each["ticket_id"], "amount": each["payable"], "vat": 0} for each in back
+            {"ticket_id": each["ticket_id"], "amount": share, "vat": 0}
+            for each, share in zip(back, shares, strict=True)
         ]
         return {
             **_of_op(op, "refund_id"),

@@ -2,13 +2,16 @@
 
 import pytest
 
+from playpark.contracts.settings import SalesSettings
 from playpark.tui import Ask, Choose, Field
 from terminal.screens.approval import ApprovalDialog
+from terminal.screens.drawer import AskAmount
 from terminal.screens.found_sale import FoundSaleDialog, OutcomeDialog
 from terminal.screens.guest import GuestDialog, NewGuestDialog
-from terminal.screens.register import BARCODE, RegisterScreen
+from terminal.screens.open_shift import OpenShiftScreen
+from terminal.screens.register import BARCODE, REAL_SALES, RegisterScreen
 from terminal.screens.split import SplitDialog
-from tests.terminal.conftest import until
+from tests.terminal.conftest import RICH, until
 from tests.terminal.test_register_screen import (
     burst,
     running,
@@ -271,6 +274,60 @@ async def test_a_refund_from_the_last_sale_to_the_slip(rich_desk):
         await until(lambda: "refund" in rich_desk.paper.names)
 
 
+async def test_R18_one_key_chooses_all_tickets_of_a_bundle(rich_desk):
+    async with running(rich_desk) as pilot:
+        await pilot.press("f3", "f1", "enter")
+        await settled(pilot, lambda: len(rich_desk.paper.out) == 6)
+        await pilot.press("ctrl+f")
+        await on(pilot, Choose)
+        await pilot.press("1")
+        await on(pilot, FoundSaleDialog)
+        await pilot.press("down", "space")
+        await pilot.pause()
+        assert "4 of 5 chosen" in screen_text(pilot)
+        assert "590.00" in screen_text(pilot)
+        await pilot.press("up", "space")
+        await pilot.pause()
+        assert "whole sale" in screen_text(pilot)
+
+
+async def test_R31_an_amount_is_typed_where_the_store_allows_it(rich_desk):
+    sales = SalesSettings(refund_by_amount=True)
+    settings = RICH.settings.model_copy(update={"sales": sales})
+    rich_desk.sells(RICH.model_copy(update={"settings": settings}))
+    async with running(rich_desk) as pilot:
+        await pilot.press("f1", "f1", "enter")
+        await settled(pilot, lambda: len(rich_desk.paper.out) == 3)
+        await pilot.press("ctrl+f")
+        await on(pilot, Choose)
+        await pilot.press("1")
+        await on(pilot, FoundSaleDialog)
+        await pilot.press("m")
+        await on(pilot, AskAmount)
+        await pilot.press(*"399", "enter")
+        await settled(pilot, lambda: "398.00 is the most" in screen_text(pilot))
+        await pilot.press("backspace", "backspace", "backspace", *"50", "enter")
+        await on(pilot, Choose)
+        await pilot.press("1")
+        await on(pilot, ApprovalDialog)
+        assert "50.00 baht" in screen_text(pilot)
+        await supervisor(pilot)
+        await settled(pilot, lambda: "give back 50.00 cash" in screen_text(pilot))
+
+
+async def test_an_amount_is_no_key_where_the_store_gives_back_tickets(rich_desk):
+    async with running(rich_desk) as pilot:
+        await pilot.press("f1", "enter")
+        await settled(pilot, lambda: len(rich_desk.paper.out) == 2)
+        await pilot.press("ctrl+f")
+        await on(pilot, Choose)
+        await pilot.press("1")
+        await on(pilot, FoundSaleDialog)
+        assert "M amount" not in screen_text(pilot)
+        await pilot.press("m")
+        await settled(pilot, lambda: "not amounts" in screen_text(pilot))
+
+
 async def test_a_refund_whose_answer_comes_late_says_wait_and_then_stays(rich_desk):
     async with running(rich_desk) as pilot:
         await pilot.press("f1", "enter")
@@ -375,6 +432,41 @@ async def test_a_difference_over_the_tolerance_is_accepted_in_place(rich_desk):
         assert not isinstance(pilot.app.screen, RegisterScreen)
 
 
+async def test_R27_a_difference_that_was_left_is_settled_between_two_shifts(rich_desk):
+    rich_desk.park.tolerance = 2000
+    async with running(rich_desk) as pilot:
+        await pilot.press("ctrl+e")
+        await pilot.pause()
+        await pilot.press("1", "ctrl+e")
+        await settled(pilot, lambda: "over the tolerance" in screen_text(pilot))
+        await pilot.press("enter")
+        await on(pilot, OpenShiftScreen)
+        await settled(pilot, lambda: "waits for a supervisor" in text(pilot, "#hint"))
+        assert "^T settle the difference" in text(pilot, "#keys")
+        await pilot.press("ctrl+t")
+        await on(pilot, Choose)
+        await pilot.press("1")
+        await settled(pilot, lambda: "Guest asked" in screen_text(pilot))
+        await pilot.press("1")
+        await supervisor(pilot)
+        await on(pilot, OpenShiftScreen)
+        await settled(pilot, lambda: "is accepted" in text(pilot, "#hint"))
+        assert "^T" not in text(pilot, "#keys")
+
+
+async def test_R27_a_difference_that_waits_is_a_key_of_the_next_shift(rich_desk):
+    rich_desk.park.tolerance = 2000
+    async with running(rich_desk) as pilot:
+        await till_of(pilot).close_shift(0)
+        await till_of(pilot).open_shift(200000)
+        await settled(pilot, lambda: "^T difference" in text(pilot, "#keys"))
+        await pilot.press("ctrl+t")
+        await on(pilot, Choose)
+        assert "Z 1: 2,000.00 too little cash" in screen_text(pilot)
+        await pilot.press("escape")
+        await back(pilot)
+
+
 async def test_R32_training_is_a_banner_over_the_register(rich_desk):
     async with running(rich_desk) as pilot:
         titles = [each.title for each in pilot.app.get_system_commands(pilot.app.screen)]
@@ -387,6 +479,9 @@ async def test_R32_training_is_a_banner_over_the_register(rich_desk):
 
         assert "TRAINING" in text(pilot, "#last")
         assert rich_desk.paper.receipts == ["03-T000001"]
+        await pilot.press(*"03-S000001", "enter")
+        await settled(pilot, lambda: till_of(pilot).notice.text == REAL_SALES)
+        assert isinstance(pilot.app.screen, RegisterScreen)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -3,15 +3,17 @@
 import pytest
 from textual.pilot import Pilot
 
+from playpark.contracts.settings import SalesSettings
 from playpark.tui import Choose
 from terminal.screens.approval import ApprovalDialog
 from terminal.screens.drawer import XReportDialog
 from terminal.screens.found_sale import FoundSaleDialog, OutcomeDialog
 from terminal.screens.guest import GuestDialog
+from terminal.screens.open_shift import OpenShiftScreen
 from terminal.screens.register import RegisterScreen
 from terminal.screens.split import SplitDialog
-from tests.terminal.conftest import until
-from tests.terminal.test_register_snapshots import _in_a_shift
+from tests.terminal.conftest import RICH, until
+from tests.terminal.test_register_snapshots import _in_a_shift, _renewed
 
 SIZES = [(80, 24), (120, 40)]
 pytestmark = pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40"])
@@ -137,7 +139,7 @@ def test_refund_waits(rich_desk, snap_compare, size):
         await pilot.press(*"somchai@demo.playpark", "enter", *"9999", "enter")
         await _on(pilot, OutcomeDialog)
         await until(lambda: pilot.app.screen.finished)
-        await pilot.pause()
+        await _renewed(pilot)
 
     assert snap_compare(rich_desk.app(), terminal_size=size, run_before=refund)
 
@@ -205,5 +207,37 @@ def test_close_with_a_difference(rich_desk, snap_compare, size):
         await until(lambda: "z" in rich_desk.paper.names)
         await until(lambda: not pilot.app.till.papers.due)
         await pilot.pause()
+
+    assert snap_compare(rich_desk.app(), terminal_size=size, run_before=close)
+
+
+def test_found_bundle(rich_desk, snap_compare, size):
+    async def find(pilot: Pilot[None]) -> None:
+        sales = SalesSettings(refund_by_amount=True)
+        settings = RICH.settings.model_copy(update={"sales": sales})
+        rich_desk.sells(RICH.model_copy(update={"settings": settings}))
+        await _in_a_shift(pilot)
+        await pilot.press("f3", "f1", "enter")
+        await until(lambda: len(rich_desk.paper.out) == 6)
+        await until(lambda: not pilot.app.till.papers.due)
+        await pilot.press("ctrl+f")
+        await _on(pilot, Choose)
+        await pilot.press("1")
+        await _on(pilot, FoundSaleDialog)
+        await pilot.press("space")
+        await pilot.pause()
+
+    assert snap_compare(rich_desk.app(), terminal_size=size, run_before=find)
+
+
+def test_a_difference_waits(rich_desk, snap_compare, size):
+    async def close(pilot: Pilot[None]) -> None:
+        rich_desk.park.tolerance = 2000
+        await _in_a_shift(pilot)
+        await pilot.app.till.close_shift(150000)
+        await until(lambda: isinstance(pilot.app.screen, OpenShiftScreen))
+        await until(lambda: "z" in rich_desk.paper.names)
+        await until(lambda: not pilot.app.till.papers.due)
+        await _renewed(pilot)
 
     assert snap_compare(rich_desk.app(), terminal_size=size, run_before=close)

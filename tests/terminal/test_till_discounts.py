@@ -176,7 +176,41 @@ async def test_R42_a_discount_of_the_store_may_need_a_supervisor(rich):
 
     question = rich.selling.question()
 
-    assert (question.amount, question.why) == (0, "Apology")
+    assert (question.amount, question.worth, question.why) == (0, 2000, "Apology")
+    await approve(rich)
+    assert rich.selling.question() is None
+
+
+async def test_R42_a_yes_to_one_discount_of_the_store_is_none_to_another_or_a_dearer_one(
+    rich_desk, rich
+):
+    [sorry] = [each for each in RICH.discounts if each.discount_id == "sorry"]
+    half = sorry.model_copy(
+        update={"discount_id": "half", "name": "Half", "amount": None, "percent": 5_000}
+    )
+    rich_desk.sells(RICH.model_copy(update={"discounts": [sorry, half]}))
+    await rich.refresh_catalog()
+    rich.add("adult")
+    rich.selling.choose(sorry, 0)
+    await approve(rich)
+    assert rich.selling.question() is None
+
+    rich.selling.choose(sorry, 0)
+    rich.selling.choose(half, 0)
+    assert rich.selling.question().worth == 9950
+    await approve(rich)
+    assert rich.selling.question() is None
+    rich.add("adult", 9)
+    assert rich.selling.question().worth == 99500
+
+
+async def test_R42_who_approved_once_is_offered_first(rich):
+    assert rich.approvals.approvers() == []
+    rich.add("adult")
+    rich.selling.discount_by_hand(0, amount=9000)
+    await approve(rich)
+
+    assert [each.email for each in rich.approvals.approvers()] == ["supervisor@demo.playpark"]
 
 
 async def test_R42_a_wrong_pin_and_an_impossible_address_are_sentences(rich):
@@ -277,3 +311,26 @@ async def test_R42_training_asks_no_supervisor_and_takes_no_points(rich):
 
     assert rich.selling.question() is None
     assert not any(way.points for way in rich.selling.ways())
+
+
+async def test_R12_the_price_that_the_card_terminal_was_told_is_the_one_that_is_booked(
+    rich_desk, rich
+):
+    window = ActiveWindow(ends_at=NOW + timedelta(minutes=1))
+    [happy] = [each for each in RICH.rules if each.rule_id == "happy"]
+    rules = [happy.model_copy(update={"window": window})]
+    rich_desk.sells(RICH.model_copy(update={"rules": rules}))
+    await rich.refresh_catalog()
+    rich.add("child")
+    at = rich.selling.quote()
+    due = rich.selling.due(PaymentMethod.CARD, at)
+    rich_desk.clock.advance(timedelta(minutes=5))
+
+    op = await rich.pay(PaymentMethod.CARD, reference="A1", at=at)
+
+    assert sum(each["amount"] for each in op.body["payments"]) == due
+    rich.add("child")
+    rich_desk.clock.advance(timedelta(minutes=-5))
+    with pytest.raises(PlayParkError) as changed:
+        rich.selling.quote()
+    assert changed.value.code is ErrorCode.PRICE_CHANGED

@@ -8,6 +8,7 @@ from playpark.contracts.shifts import MovementType
 from playpark.contracts.timecards import TimecardEvent
 from playpark.device import OpState
 from playpark.errors import PlayParkError
+from terminal.actions import available
 from terminal.giving_back import Why
 from tests.terminal.conftest import RICH, until
 
@@ -277,3 +278,86 @@ async def test_a_session_that_ran_out_is_renewed_once(rich_desk, rich):
 
     assert rich.counter.session.access_token == "renewed"
     assert rich.store.recent(["shift_open"], 1)[0].state is OpState.APPLIED
+
+
+# --- a difference that waits ------------------------------------------------------------
+
+
+async def closed_late(desk, till):
+    """A count that is too low, answered when the next shift is open already."""
+    desk.park.tolerance = 2000
+    desk.park.down = True
+    await till.close_shift(150000)
+    await till.open_shift(100000)
+    desk.park.down = False
+    await till.engine.drain()
+
+
+async def test_R27_a_difference_that_comes_late_waits_for_a_supervisor(rich_desk, rich):
+    await closed_late(rich_desk, rich)
+    assert rich.closing is None
+    assert rich.drawer.unsettled.difference == "Z 1: 500.00 too little cash"
+    assert "difference" in [each.name for each in available(rich)]
+
+    waiting = await rich.drawer.look_at_difference()
+    question = rich.drawer.variance_question(WHY)
+    assert (question.entity_id, question.amount) == (waiting.shift_id, 50000)
+    await rich.drawer.adjust(WHY, "approval-1")
+
+    [adjusted] = made(rich_desk, "shift_adjustment")
+    assert adjusted["body"]["shift_id"] == waiting.shift_id
+    assert rich.drawer.unsettled is None
+    assert "difference" not in [each.name for each in available(rich)]
+
+
+async def test_R27_a_difference_waits_over_a_restart_until_it_is_settled(rich_desk, rich):
+    await closed_late(rich_desk, rich)
+    rich_desk.reopen()
+
+    again = rich_desk.till()
+    assert again.drawer.unsettled.difference.startswith("Z 1")
+    await again.log_in("cashier@demo.playpark", "1111")
+    await again.engine.drain()
+    await again.drawer.adjust(WHY, "approval-1", 200000)
+    await again.close()
+    rich_desk.reopen()
+
+    third = rich_desk.till()
+    assert third.drawer.unsettled is None
+    await third.close()
+
+
+async def test_R27_a_difference_that_was_settled_in_the_back_office_waits_no_more(rich_desk, rich):
+    await closed_late(rich_desk, rich)
+    rich_desk.park.settled = True
+
+    with pytest.raises(PlayParkError, match="Z 1 is settled already"):
+        await rich.drawer.look_at_difference()
+
+    assert rich.drawer.unsettled is None
+
+
+async def test_R27_a_difference_is_asked_about_once_and_a_late_yes_settles_it(rich_desk, rich):
+    await closed_late(rich_desk, rich)
+    rich_desk.park.lose = True
+    with pytest.raises(PlayParkError, match="has not answered"):
+        await rich.drawer.adjust(WHY, "approval-1")
+    with pytest.raises(PlayParkError, match="asked for already"):
+        rich.drawer.variance_question(WHY)
+
+    await rich.engine.drain()
+
+    assert len(made(rich_desk, "shift_adjustment")) == 1
+    assert rich.drawer.unsettled is None
+
+
+async def test_R13_a_cart_whose_old_place_is_gone_is_parked_once_all_the_same(rich_desk, rich):
+    rich.add("adult")
+    await rich.parking.park("one")
+    await rich.parking.resume("parked-1")
+    rich_desk.park.gone_carts = True
+
+    await rich.parking.park("one")
+
+    assert rich.notice.text == "Parked as one."
+    assert not rich.basket

@@ -10,6 +10,7 @@ from playpark.device import OpState, PrintState
 from playpark.errors import PlayParkError
 from playpark.printing.transport import PrinterError
 from terminal.giving_back import Standing, Why
+from terminal.refund_amount import Back
 from tests.terminal.conftest import until
 
 WHY = Why("customer_request", "Guest asked")
@@ -53,10 +54,10 @@ async def test_tickets_stand_with_their_state_and_money(rich):
 
 async def test_R31_a_refund_pays_out_after_the_answer_and_prints_its_slip(rich_desk, rich):
     found = await sold(rich)
-    ids = [found.tickets[0].ticket.ticket_id]
-    assert rich.giving_back.expected(found, ids, None) == 19900
+    ids = (found.tickets[0].ticket.ticket_id,)
+    assert rich.giving_back.expected(found, Back(ids)) == 19900
 
-    outcome = await rich.giving_back.refund(found, ids, WHY, "approval-1")
+    outcome = await rich.giving_back.refund(found, Back(ids), WHY, "approval-1")
     await until(lambda: "refund" in rich_desk.paper.names)
 
     assert outcome.standing is Standing.DONE
@@ -82,13 +83,13 @@ async def test_R31_until_the_answer_the_till_says_wait_and_a_late_answer_stays_t
     found = await sold(rich)
     rich_desk.park.lose = True
 
-    outcome = await rich.giving_back.refund(found, None, WHY, "t")
+    outcome = await rich.giving_back.refund(found, Back(), WHY, "t")
     assert outcome.standing is Standing.WAITING
     assert outcome.parts == ()
     assert "do not give money back" in outcome.sentence
     assert "refund" not in rich_desk.paper.names
     with pytest.raises(PlayParkError, match=r"needs the server|asked for this sale already"):
-        await rich.giving_back.refund(found, None, WHY, "t")
+        await rich.giving_back.refund(found, Back(), WHY, "t")
 
     await rich.engine.drain()
     await until(lambda: "refund" in rich_desk.paper.names)
@@ -103,11 +104,11 @@ async def test_R31_until_the_answer_the_till_says_wait_and_a_late_answer_stays_t
 async def test_R31_a_sale_is_not_refunded_twice_while_one_is_on_its_way(rich_desk, rich):
     found = await sold(rich)
     rich_desk.park.lose = True
-    await rich.giving_back.refund(found, None, WHY, "t")
+    await rich.giving_back.refund(found, Back(), WHY, "t")
     rich.engine._reached(None)
 
     with pytest.raises(PlayParkError, match="asked for this sale already"):
-        await rich.giving_back.refund(found, None, WHY, "t2")
+        await rich.giving_back.refund(found, Back(), WHY, "t2")
     with pytest.raises(PlayParkError, match="asked for this sale already"):
         await rich.giving_back.void(found, WHY, "t3")
 
@@ -118,8 +119,8 @@ async def test_R31_two_enters_in_one_moment_make_one_refund(rich_desk, rich):
     found = await sold(rich)
 
     results = await asyncio.gather(
-        rich.giving_back.refund(found, None, WHY, "t"),
-        rich.giving_back.refund(found, None, WHY, "t"),
+        rich.giving_back.refund(found, Back(), WHY, "t"),
+        rich.giving_back.refund(found, Back(), WHY, "t"),
         return_exceptions=True,
     )
 
@@ -132,7 +133,7 @@ async def test_R31_killed_with_a_refund_on_its_way_it_is_asked_once_and_told_aft
 ):
     found = await sold(rich)
     rich_desk.park.lose = True
-    await rich.giving_back.refund(found, None, WHY, "t")
+    await rich.giving_back.refund(found, Back(), WHY, "t")
     rich_desk.reopen()
 
     again = rich_desk.till()
@@ -153,7 +154,7 @@ async def test_R29_a_refused_refund_gives_nothing_and_closes_its_number(rich_des
     found = await sold(rich)
     rich_desk.park.refusals["refund"] = "More is asked than was paid."
 
-    outcome = await rich.giving_back.refund(found, None, WHY, "t")
+    outcome = await rich.giving_back.refund(found, Back(), WHY, "t")
     await rich.engine.drain()
 
     assert outcome.standing is Standing.REFUSED
@@ -162,7 +163,7 @@ async def test_R29_a_refused_refund_gives_nothing_and_closes_its_number(rich_des
     [abandoned] = asked(rich_desk, "abandon")
     assert abandoned["body"]["receipt_no"] == "03-R000001"
     del rich_desk.park.refusals["refund"]
-    await rich.giving_back.refund(found, None, WHY, "t")
+    await rich.giving_back.refund(found, Back(), WHY, "t")
     assert asked(rich_desk)[-1]["body"]["receipt_no"] == "03-R000002"
 
 
@@ -184,7 +185,7 @@ async def test_R39_offline_nothing_is_given_back(rich_desk, rich):
 
     for asking in (
         rich.finding.find(found.sale.receipt_no),
-        rich.giving_back.refund(found, None, WHY, "t"),
+        rich.giving_back.refund(found, Back(), WHY, "t"),
         rich.giving_back.void(found, WHY, "t"),
         rich.giving_back.reprint(found, None, WHY, "t"),
     ):
@@ -214,8 +215,8 @@ async def test_R32_a_void_is_for_this_shift_on_this_till_with_nothing_used(rich_
 
 async def test_R42_the_supervisor_is_asked_about_this_sale_this_money_and_this_reason(rich):
     found = await sold(rich)
-    ids = [found.tickets[1].ticket.ticket_id]
-    amount = rich.giving_back.expected(found, ids, None)
+    ids = (found.tickets[1].ticket.ticket_id,)
+    amount = rich.giving_back.expected(found, Back(ids))
 
     question = rich.giving_back.question(
         ApprovalAction.REFUND, found, Why("other", "Something else", "rain"), amount
@@ -227,12 +228,12 @@ async def test_R42_the_supervisor_is_asked_about_this_sale_this_money_and_this_r
 
 async def test_R31_the_expected_refund_of_a_card_sale_has_its_surcharge_with_the_last(rich):
     found = await sold(rich, qty=2, method=PaymentMethod.CARD)
-    ids = [each.ticket.ticket_id for each in found.tickets]
+    ids = tuple(each.ticket.ticket_id for each in found.tickets)
 
     assert found.left == 39800 + 796
-    assert rich.giving_back.expected(found, ids[:1], None) == 19900
-    assert rich.giving_back.expected(found, ids, None) == 39800 + 796
-    assert rich.giving_back.expected(found, None, None) == 39800 + 796
+    assert rich.giving_back.expected(found, Back(ids[:1])) == 19900
+    assert rich.giving_back.expected(found, Back(ids)) == 39800 + 796
+    assert rich.giving_back.expected(found, Back()) == 39800 + 796
 
 
 async def test_a_copy_prints_with_the_tokens_of_the_answer_and_is_marked(rich_desk, rich):
@@ -253,7 +254,7 @@ async def test_a_copy_prints_with_the_tokens_of_the_answer_and_is_marked(rich_de
 async def test_one_ticket_is_copied_alone(rich_desk, rich):
     found = await sold(rich)
     await until(lambda: len(rich_desk.paper.out) == 3)
-    ids = [found.tickets[1].ticket.ticket_id]
+    ids = (found.tickets[1].ticket.ticket_id,)
 
     await rich.giving_back.reprint(found, ids, WHY, "t")
     await until(lambda: len(rich_desk.paper.out) == 4)
@@ -265,7 +266,7 @@ async def test_a_slip_that_the_printer_did_not_take_is_due_and_prints_later(rich
     found = await sold(rich)
     await until(lambda: len(rich_desk.paper.out) == 3)
     rich_desk.paper.fails = PrinterError("The printer is out of paper.")
-    outcome = await rich.giving_back.refund(found, None, WHY, "t")
+    outcome = await rich.giving_back.refund(found, Back(), WHY, "t")
     await until(lambda: rich.papers.due)
 
     assert outcome.standing is Standing.DONE
@@ -281,4 +282,32 @@ async def test_R26_money_is_given_back_in_an_open_shift_only(rich):
     await rich.close_shift(0)
 
     with pytest.raises(PlayParkError, match="No shift is open"):
-        await rich.giving_back.refund(found, None, WHY, "t")
+        await rich.giving_back.refund(found, Back(), WHY, "t")
+
+
+async def test_R31_a_slip_after_a_restart_does_not_say_to_pay_out_once_more(rich_desk, rich):
+    found = await sold(rich)
+    await until(lambda: len(rich_desk.paper.out) == 3)
+    rich_desk.paper.fails = PrinterError("The printer is out of paper.")
+    await rich.giving_back.refund(found, Back(), WHY, "t")
+    await until(lambda: rich.papers.due)
+    rich_desk.reopen()
+    rich_desk.paper.fails = None
+
+    again = rich_desk.till()
+    await again.log_in("cashier@demo.playpark", "1111")
+    await again.print_due()
+
+    [late] = again.giving_back.unseen
+    assert late.sentence.endswith("If it was not given back before.")
+    await again.close()
+
+
+async def test_R39_after_a_slow_answer_what_needs_the_server_is_tried(rich_desk, rich):
+    found = await sold(rich)
+    rich.engine._lost("The server takes too long to answer.", slow=True)
+    assert not rich.engine.online
+
+    assert (await rich.finding.find(found.sale.receipt_no)).left == found.left
+
+    assert rich.engine.online

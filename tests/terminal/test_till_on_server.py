@@ -22,6 +22,7 @@ from terminal.counter import TillState
 from terminal.giving_back import Standing, Why
 from terminal.parking import guest_of
 from terminal.printer import PaperPrinter
+from terminal.refund_amount import Back
 from terminal.till import Till
 from tests.terminal.conftest import PaperTray, until
 
@@ -78,10 +79,7 @@ async def test_a_day_at_the_till(api_url, store):
 
 async def test_receipt_and_tickets_come_out_of_a_printer_as_one_job(api_url, store, tmp_path):
     paper = tmp_path / "paper.bin"
-    printer = PaperPrinter(
-        PrinterTarget.parse(f"file:{paper}"),
-        lambda: store.identity.store if store.identity else None,
-    )
+    printer = PaperPrinter(PrinterTarget.parse(f"file:{paper}"), store)
     till = await in_a_shift(store, api_url, printer)
     till.add(named(till, "Adult day pass"), 2)
     await till.deliver(await till.pay_exact_cash())
@@ -223,13 +221,14 @@ async def test_R7_a_sale_in_parts_for_a_member_is_booked_without_a_flag(working)
     ]
     till.add(named(till, "Family bundle"))
     till.selling.attach(guest_of(found))
-    split, ways = till.selling.split(), {way.name: way for way in till.selling.ways()}
+    at = till.selling.quote()
+    split, ways = till.selling.split(at), {way.name: way for way in till.selling.ways()}
     card = next(way for way in ways.values() if way.method is PaymentMethod.CARD)
     cash = next(way for way in ways.values() if way.method is PaymentMethod.CASH)
     split.give(card, 20000, "A7")
     split.give(cash, split.suggested(cash))
 
-    await till.deliver(await till.selling.pay_by(split.payments))
+    await till.deliver(await till.selling.pay_by(split.payments, at))
     await until(lambda: paper.receipts)
 
     [(sale, _)] = paper.printed
@@ -242,11 +241,11 @@ async def test_R7_a_sale_in_parts_for_a_member_is_booked_without_a_flag(working)
 async def test_R31_a_refund_and_a_copy_go_the_whole_way(working):
     till, paper = working
     found = await sold(till)
-    ids = [found.tickets[0].ticket.ticket_id]
-    amount = till.giving_back.expected(found, ids, None)
+    ids = (found.tickets[0].ticket.ticket_id,)
+    amount = till.giving_back.expected(found, Back(ids))
     ask = till.giving_back.question(ApprovalAction.REFUND, found, WHY, amount)
 
-    outcome = await till.giving_back.refund(found, ids, WHY, await approved(till, ask))
+    outcome = await till.giving_back.refund(found, Back(ids), WHY, await approved(till, ask))
     await until(lambda: "refund" in paper.names)
 
     assert outcome.parts == ((PaymentMethod.CASH, amount),)
@@ -265,7 +264,7 @@ async def test_R29_a_refund_without_approval_is_refused_and_its_number_closed(wo
     till, _ = working
     found = await sold(till)
 
-    outcome = await till.giving_back.refund(found, None, WHY, "no-such-approval")
+    outcome = await till.giving_back.refund(found, Back(), WHY, "no-such-approval")
     await till.engine.drain()
 
     assert outcome.standing is Standing.REFUSED

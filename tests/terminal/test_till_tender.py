@@ -55,7 +55,7 @@ async def test_a_sale_in_three_parts_reaches_the_server_as_it_was_given(rich_des
     rich_desk.park.customers = [rich_desk.park.customers[0] | {"group": "regular"}]
     rich.selling.attach(Guest("c1", "Ploy", "regular", 120))
     rich.add("family")  # 590.00
-    split = rich.selling.split()
+    split = rich.selling.split(rich.selling.quote())
     assert [way.name for way in rich.selling.ways()] == ["Cash", "Card", "PromptPay", "Points"]
 
     assert split.suggested(POINTS) == 12000
