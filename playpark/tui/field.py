@@ -12,7 +12,8 @@ from textual.widgets import Input
 
 class Field(Input):
     """`successor` gets the focus, and every later key, when Enter leaves this field; the last
-    field of a form has none and reports Submitted."""
+    field of a form has none and reports Submitted. Enter does not leave an empty `required` one.
+    """
 
     def __init__(
         self,
@@ -22,11 +23,13 @@ class Field(Input):
         max_length: int = 200,
         password: bool = False,
         restrict: str | None = None,
+        required: bool = False,
     ) -> None:
         super().__init__(value, id=id, max_length=max_length, password=password, restrict=restrict)
         self.cursor_blink = False
         self.successor: Field | None = None
         self._left = False
+        self._required = required
         self._waiting: list[events.Key] | None = None
         """Keys that came here before the field in front has handed on its last."""
 
@@ -47,6 +50,8 @@ class Field(Input):
             await self.successor.take(events.Key(event.key, event.character))
         elif event.key == "enter":
             self._consume(event)
+            if self._required and not self.value:
+                return  # what is typed next belongs here, not into the next field
             if self.successor is None:
                 await self.action_submit()
             else:

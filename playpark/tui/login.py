@@ -21,8 +21,8 @@ class LoginScreen(Form):
     """
 
     HEADING = "Log in"
-    # From the first moment: what is typed while the screen comes up is a PIN, and no address.
-    AUTO_FOCUS = "#pin"
+    # Not the first field: what is typed while the screen comes up may be a PIN, and no address.
+    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         ("up", "recent(1)", "Someone else"),
         ("down", "recent(-1)", "Someone else"),
@@ -50,7 +50,7 @@ class LoginScreen(Form):
     def fields(self) -> ComposeResult:
         yield Static("Email address", classes="label")
         known = self._recent[0].email if self._recent else None
-        yield Field(known or "", id="who", max_length=180)
+        yield Field(known or "", id="who", max_length=180, required=True)
         yield Static("PIN", classes="label")
         yield Field(id="pin", password=True, restrict=r"[0-9]*", max_length=8)
         names = " · ".join(safe(employee.name) for employee in self._recent)
@@ -59,8 +59,7 @@ class LoginScreen(Form):
 
     def on_mount(self) -> None:
         self.say(self._notice)
-        if not self._recent:
-            self.set_focus(self.query_one("#who", Field))
+        self._begin()
 
     def action_recent(self, step: int) -> None:
         if self._recent:
@@ -78,4 +77,9 @@ class LoginScreen(Form):
         await self._log_in(who.value.strip(), typed)
 
     def after_refusal(self) -> None:
-        self.query_one("#pin", Field).focus()
+        self._begin()
+
+    def _begin(self) -> None:
+        """With the PIN where the address stands there already."""
+        who = self.query_one("#who", Field)
+        self.set_focus(self.query_one("#pin", Field) if who.value else who)

@@ -59,7 +59,7 @@ class ApprovalDialog(Dialog[str]):
             text.append(f"{safe(value)}\n", style=f"bold {BRIGHT}")
         yield Static(text)
         yield Static(Text("Supervisor's email address", style=MUTED))
-        yield Field(self._email(), id="who", max_length=180)
+        yield Field(self._email(), id="who", max_length=180, required=True)
         yield Static(Text("PIN", style=MUTED))
         yield Field(id="pin", password=True, restrict=r"[0-9]*", max_length=8)
 

@@ -60,3 +60,17 @@ async def test_a_pin_that_is_typed_ahead_arrives_whole_and_in_its_field(slow):
         await until(lambda: app.typed)
 
     assert app.typed == [*(f"nok{number}" for number in range(slow)), PIN]
+
+
+async def test_enter_does_not_leave_an_empty_field_that_has_to_be_filled():
+    class Required(Form):
+        def compose(self) -> ComposeResult:
+            yield Field(id="who", required=True)
+            yield Field(id="pin", password=True, restrict="[0-9]*")
+
+    app = Required(0)
+    async with app.run_test() as pilot:
+        await pilot.press("enter", *"nok", "enter", *"1111", "enter")
+        await until(lambda: app.typed)
+
+    assert app.typed == ["nok", "1111"]
