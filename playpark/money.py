@@ -59,11 +59,12 @@ def allocate(total: int, weights: Sequence[int]) -> list[int]:
             msg = "allocate() has nothing to allocate to"
             raise ValueError(msg)
         return []
-    if not any(weights):
-        weights = [1] * len(weights)
     whole = sum(weights)
-    shares = [total * weight // whole for weight in weights]
-    remainders = [total * weight % whole for weight in weights]
+    if not whole:
+        weights, whole = [1] * len(weights), len(weights)
+    exact = [total * weight for weight in weights]
+    shares = [each // whole for each in exact]
+    remainders = [each % whole for each in exact]
     # A stable sort leaves equal remainders in their order, in reverse too.
     by_remainder = sorted(range(len(weights)), key=remainders.__getitem__, reverse=True)
     for index in by_remainder[: total - sum(shares)]:

@@ -15,8 +15,9 @@ def base(work: Working) -> None:
     """
     catalog, committed = work.catalog, work.context.committed
     lists = catalog.lists_at(work.moment.at, work.context.channel)
+    packages, taxes, by_package = catalog.packages, catalog.taxes, work.by_package
     for index, asked in enumerate(work.cart.lines):
-        package = catalog.packages.get(asked.package_id)
+        package = packages.get(asked.package_id)
         if package is None:
             message = "This package is not on sale here: refresh the catalogue."
             raise PlayParkError(ErrorCode.NOT_FOUND, message, details={"line": index})
@@ -25,7 +26,7 @@ def base(work: Working) -> None:
             message = f"{package.name} is not on sale now: {closed}. Take it off the cart."
             raise PlayParkError(ErrorCode.INACTIVE_PACKAGE, message, details={"line": index})
         price, source = _price(package, lists) if lists else (package.price, "")
-        qty, tax = asked.qty, catalog.taxes[package.tax_id]
+        qty, tax = asked.qty, taxes[package.tax_id]
         line = Line(
             index=index,
             package=package,
@@ -38,7 +39,7 @@ def base(work: Working) -> None:
             amount=price * qty,
         )
         work.lines.append(line)
-        work.by_package.setdefault(asked.package_id, []).append(line)
+        by_package.setdefault(asked.package_id, []).append(line)
         why = f"{qty} × {format_satang(price)}{source}"
         if closed is not None:
             why += f"; sold although it was not on sale: {closed}"
