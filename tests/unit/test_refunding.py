@@ -14,7 +14,7 @@ from playpark.contracts.settings import CashRounding
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.money import allocate
 from playpark.refunding import RefundPlan, RefundState, SoldSlice, Tender, plan_refund
-from tests.unit.pricing_worlds import World, several, worlds
+from tests.unit.pricing_worlds import World, many, worlds
 
 CARD, CASH, QR = PaymentMethod.CARD, PaymentMethod.CASH, PaymentMethod.QR
 
@@ -117,7 +117,7 @@ class Sale:
         assert vat.total() == self.tax_total
 
 
-@several
+@many
 @given(worlds)
 def test_R31_tickets_in_any_order_give_back_what_was_paid_by_its_own_tenders(world: World) -> None:
     sale = Sale.of(world)
@@ -141,7 +141,7 @@ def test_R31_tickets_in_any_order_give_back_what_was_paid_by_its_own_tenders(wor
     sale.check_all_came_back()
 
 
-@several
+@many
 @given(worlds)
 def test_R31_tickets_amounts_and_other_tenders_mixed_give_back_what_was_paid(world: World) -> None:
     sale = Sale.of(world)
@@ -170,7 +170,7 @@ def test_R31_tickets_amounts_and_other_tenders_mixed_give_back_what_was_paid(wor
         sale.check_all_came_back()
 
 
-@several
+@many
 @given(worlds)
 def test_R31_repriced_refunds_never_give_more_and_in_the_end_all(world: World) -> None:
     """What is kept may be dearer or cheaper than it was; the guest never pays in, and never gets
