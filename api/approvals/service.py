@@ -32,7 +32,7 @@ from playpark.contracts.employees import Permission
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import new_ulid
 
-UNAPPROVED = "unapproved"
+UNAPPROVED, REASON_UNKNOWN = "unapproved", "reason_unknown"
 LIFETIME = timedelta(minutes=2)
 NO_LIMIT = 10_000
 ACTION_PERMISSION: dict[ApprovalAction, Permission | None] = {
@@ -88,8 +88,8 @@ async def verify_pin(platform: Platform, scope: Scope, body: VerifyPinIn) -> App
             approver_id=approver.employee_id,
             approver_name=approver.name,
             permissions=sorted(approver.permissions),
-            requester_id=scope.actor.employee_id if scope.actor else None,
-            requester_name=scope.actor.name if scope.actor else None,
+            requester_id=scope.actor_id,
+            requester_name=scope.actor_name,
             device_id=scope.device.device_id,
             granted_at=work.now,
             expires_at=work.now + LIFETIME,
@@ -159,7 +159,7 @@ async def require(
             entities={*entities, op.op_id},
             amount=amount,
             permissions=_needed(action) | set(permissions),
-            requester_id=scope.actor.employee_id if scope.actor else None,
+            requester_id=scope.actor_id,
         )
         if approval is not None:
             return EmployeeRef(employee_id=approval.approver_id, name=approval.approver_name), []
@@ -197,6 +197,22 @@ async def reason_codes(work: Work, tenant_id: str, store_id: str) -> list[Reason
     """All reasons of a store by their code, those that are no longer active too."""
     codes = ReasonCodeRepository(work, tenant_id, store_id)
     return [reason_view(code) for code in await codes.find(sort="code", limit=NO_LIMIT)]
+
+
+def reason_flags(
+    op: Operation[Any], known: Sequence[ReasonCodeView], kind: ReasonKind
+) -> list[str]:
+    """Flags of the reason in an operation's body, if it has one. Raises as `check_reason`, unless
+    it is committed (R17)."""
+    if op.body.reason_code is None:
+        return []
+    try:
+        check_reason(known, kind, op.body.reason_code, op.body.reason_text)
+    except PlayParkError:
+        if not op.committed:
+            raise
+        return [REASON_UNKNOWN]
+    return []
 
 
 def check_reason(

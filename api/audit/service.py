@@ -40,7 +40,7 @@ async def append(
         chain=chain,
         seq=seq,
         ts=work.now,
-        actor_id=scope.actor.employee_id if scope.actor else None,
+        actor_id=scope.actor_id,
         device_id=scope.device.device_id,
         event_type=event_type,
         entity_id=entity_id,

@@ -96,8 +96,8 @@ async def _write(
         reason_text=reason_text,
         sale_id=sale_id,
         at=at or work.now,
-        employee_id=scope.actor.employee_id if scope.actor else None,
-        employee_name=scope.actor.name if scope.actor else None,
+        employee_id=scope.actor_id,
+        employee_name=scope.actor_name,
         flags=list(flags),
     )
     return await PointsRepository.of(work, scope).insert(entry)

@@ -47,7 +47,7 @@ async def park(platform: Platform, scope: Scope, body: OpenTicketIn) -> OpenTick
         store_id=scope.store_id,
         name=body.name,
         **_of_cart(body.cart, priced),
-        parked_by=scope.actor.name if scope.actor else None,
+        parked_by=scope.actor_name,
         device_id=scope.device.device_id,
         parked_at=work.now,
         **await _times(work, scope),

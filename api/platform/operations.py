@@ -20,6 +20,7 @@ from api.platform.scope import Scope
 from api.platform.services import Platform
 from api.platform.uow import Work, is_outage, unavailable
 from playpark.canonical import operation_hash
+from playpark.contracts.employees import Permission
 from playpark.contracts.sync import LocalOutcome, OpKind
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import new_ulid
@@ -28,7 +29,7 @@ B = TypeVar("B", bound=BaseModel)
 R = TypeVar("R")
 log = structlog.get_logger("playpark.operations")
 OLDEST = timedelta(hours=72)
-CLOCK_CLAMPED = "clock_clamped"
+CLOCK_CLAMPED, NOT_PERMITTED = "clock_clamped", "not_permitted"
 
 
 class OpRecord(Model):
@@ -182,7 +183,7 @@ def _record(scope: Scope, op: Operation[Any]) -> OpRecord:
         kind=op.kind,
         body_hash=op.body_hash,
         result_id=new_ulid(),
-        employee_id=scope.actor.employee_id if scope.actor else None,
+        employee_id=scope.actor_id,
         shift_id=op.shift_id,
         epoch=op.epoch,
         seq=op.seq,
@@ -192,6 +193,17 @@ def _record(scope: Scope, op: Operation[Any]) -> OpRecord:
         occurred_at=op.occurred_at,
         flags=list(op.flags),
     )
+
+
+def permit(scope: Scope, op: Operation[Any], permission: Permission) -> list[str]:
+    """Refuse who may not do this, or flag it where it has happened already (R17).
+
+    Raises E_PERMISSION, for what is committed only where this device does no such things at all.
+    """
+    if not op.committed:
+        scope.require(permission)
+    scope.require_device(permission)
+    return [] if scope.may(permission) else [NOT_PERMITTED]
 
 
 def chain_key(scope: Scope) -> str:

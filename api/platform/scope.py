@@ -51,6 +51,14 @@ class Scope:
     def zone(self) -> ZoneInfo:
         return park_zone(self.tz)
 
+    @property
+    def actor_id(self) -> str | None:
+        return self.actor.employee_id if self.actor else None
+
+    @property
+    def actor_name(self) -> str | None:
+        return self.actor.name if self.actor else None
+
     def acting_as(self, actor: Actor | None) -> "Scope":
         return replace(self, actor=actor)
 

@@ -1,24 +1,15 @@
-"""What refunds, voids and reprints share: the sale as it stands, who may ask, the reason."""
+"""What refunds, voids and reprints share: the sale as it stands, what a yes may be for."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from api.approvals import service as approvals
-from api.platform.operations import Operation
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from api.sales.models import Payment, Sale
 from api.sales.repository import PaymentRepository, SaleRepository
 from api.tickets import service as tickets
 from api.tickets.models import Ticket
-from playpark.contracts.approvals import ReasonKind
-from playpark.contracts.employees import Permission
-from playpark.contracts.refunds import Reasoned
-from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.errors import ErrorCode, PlayParkError
-
-REASON_UNKNOWN, NOT_PERMITTED = "reason_unknown", "not_permitted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,28 +29,6 @@ async def read(work: Work, scope: Scope, sale_id: str) -> Sold:
         raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such sale.")
     payments = await PaymentRepository.of(work, scope).find(sort="position", sale_id=sale_id)
     return Sold(sale, payments, await tickets.of_sale(work, scope, sale_id))
-
-
-def permit(scope: Scope, op: Operation[Any]) -> list[str]:
-    """Whoever may sell may ask: the approval lifts the rest (decision 0008). Returns the
-    operation's flags; raises E_PERMISSION, but for what has happened already (R17)."""
-    if not op.committed:
-        scope.require(Permission.SELL)
-    scope.require_device(Permission.SELL)
-    return [*op.flags, *([] if scope.may(Permission.SELL) else [NOT_PERMITTED])]
-
-
-def check_reason(
-    op: Operation[Any], catalog: CatalogSnapshot, kind: ReasonKind, body: Reasoned
-) -> list[str]:
-    """Flags. Raises E_VALIDATION for a reason that is not one, or without the words it needs."""
-    try:
-        approvals.check_reason(catalog.reason_codes, kind, body.reason_code, body.reason_text)
-    except PlayParkError:
-        if not op.committed:
-            raise
-        return [REASON_UNKNOWN]
-    return []
 
 
 def entities(sale_id: str, ticket_ids: Sequence[str]) -> Collection[str]:

@@ -5,10 +5,10 @@ from collections import Counter
 from api.catalog import service as catalog
 from api.customers import service as customers
 from api.identity.repository import DeviceRepository
-from api.platform.operations import Operation
+from api.platform.operations import NOT_PERMITTED, Operation
 from api.platform.scope import Scope
 from api.platform.uow import Work
-from api.refunds.common import NOT_PERMITTED, Sold
+from api.refunds.common import Sold
 from api.tickets.models import Ticket
 from api.tickets.repository import GivenBack
 from playpark.contracts.catalog import SalesChannel

@@ -7,11 +7,11 @@ from api.approvals import service as approvals
 from api.audit import service as audit
 from api.catalog import service as catalog
 from api.events import service as events
-from api.platform.operations import Kind, Operation, OpRecord
+from api.platform.operations import Kind, Operation, OpRecord, permit
 from api.platform.scope import Scope
 from api.platform.services import Platform
 from api.platform.uow import Work
-from api.refunds.common import Sold, check_reason, entities, permit, read
+from api.refunds.common import Sold, entities, read
 from api.refunds.models import Reprint
 from api.refunds.repository import ReprintCounter, ReprintRepository
 from api.sales import views as sales
@@ -47,7 +47,8 @@ class Reprinting:
     ) -> ReprintView:
         """Count the papers and give them out. Raises E_NOT_FOUND, E_CONFLICT (cancelled,
         refunded), E_PERMISSION, E_VALIDATION, E_REPRINT_LIMIT."""
-        flags = permit(scope, op)
+        # Whoever may sell may ask: the approval lifts the rest (decision 0008).
+        flags = [*op.flags, *permit(scope, op, Permission.SELL)]
         sold = await _sold(work, scope, op.body)
         again, more = _papers(op, sold)
         flags += more
@@ -61,7 +62,7 @@ class Reprinting:
         )
         flags += more
         rules = await catalog.snapshot(work, scope)
-        flags += check_reason(op, rules, ReasonKind.REPRINT, op.body)
+        flags += approvals.reason_flags(op, rules.reason_codes, ReasonKind.REPRINT)
         flags += await _count(work, scope, op, rules.settings.reprints)
         ids = [ticket.ticket_id for ticket in again]
         await TicketRepository.of(work, scope).count_print(ids)
@@ -184,8 +185,8 @@ def _document(scope: Scope, op: Operation[ReprintIn], papers: Sold, reprint_id: 
         business_date=business_date(op.occurred_at, scope.zone).isoformat(),
         occurred_at=op.occurred_at,
         device_id=scope.device.device_id,
-        employee_id=scope.actor.employee_id if scope.actor else None,
-        employee_name=scope.actor.name if scope.actor else None,
+        employee_id=scope.actor_id,
+        employee_name=scope.actor_name,
     )
 
 

@@ -7,12 +7,12 @@ from api.approvals import service as approvals
 from api.audit import service as audit
 from api.catalog import service as catalog
 from api.events import service as events
-from api.platform.operations import Kind, Operation, OpRecord
+from api.platform.operations import Kind, Operation, OpRecord, permit
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from api.receipts import service as receipts
 from api.refunds import planning, points
-from api.refunds.common import Sold, check_reason, entities, permit, read
+from api.refunds.common import Sold, entities, read
 from api.refunds.models import Refund
 from api.refunds.points import PointsMove
 from api.refunds.repository import RefundRepository
@@ -40,7 +40,8 @@ async def _refund(work: Work, scope: Scope, op: Operation[RefundIn], refund_id: 
     """Give back what is asked for. Raises E_NOT_FOUND, E_CONFLICT (voided, or changed in the same
     moment), E_REFUND_EXCEEDS, E_VALIDATION, E_PERMISSION, E_SHIFT_CLOSED."""
     body = op.body
-    flags = permit(scope, op)
+    # Whoever may sell may ask: the approval lifts the rest (decision 0008).
+    flags = [*op.flags, *permit(scope, op, Permission.SELL)]
     sold = await read(work, scope, body.sale_id)
     rules = await catalog.snapshot(work, scope)
     planned, more = await _plan(work, scope, op, sold, rules.settings.sales)
@@ -55,7 +56,7 @@ async def _refund(work: Work, scope: Scope, op: Operation[RefundIn], refund_id: 
         amount=planned.amount,
         permissions=_needed(back),
     )
-    flags += more + check_reason(op, rules, ReasonKind.REFUND, body)
+    flags += more + approvals.reason_flags(op, rules.reason_codes, ReasonKind.REFUND)
     settled = await _settle(work, scope, op, sold, planned, back)
     refund = Refund(
         id=refund_id,
@@ -74,8 +75,8 @@ async def _refund(work: Work, scope: Scope, op: Operation[RefundIn], refund_id: 
         occurred_at=op.occurred_at,
         device_id=scope.device.device_id,
         shift_id=settled.shift_id,
-        employee_id=scope.actor.employee_id if scope.actor else None,
-        employee_name=scope.actor.name if scope.actor else None,
+        employee_id=scope.actor_id,
+        employee_name=scope.actor_name,
         approver_id=approver.employee_id if approver else None,
         approved_by=approver.name if approver else None,
         flags=[*flags, *settled.flags],

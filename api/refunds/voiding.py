@@ -6,25 +6,24 @@ from api.approvals import service as approvals
 from api.audit import service as audit
 from api.catalog import service as catalog
 from api.events import service as events
-from api.platform.operations import Kind, Operation, OpRecord
+from api.platform.operations import Kind, Operation, OpRecord, permit
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from api.refunds import points
-from api.refunds.common import Sold, check_reason, permit, read
+from api.refunds.common import Sold, read
 from api.refunds.models import VoidedSale
 from api.refunds.points import PointsMove
 from api.refunds.repository import VoidRepository
 from api.sales import views as sales
+from api.sales.documents import amounts_of
 from api.sales.models import PaymentStatus
 from api.sales.repository import PaymentRepository, SaleRepository
 from api.shifts import service as shifts
-from api.shifts.service import SaleAmounts
 from api.tickets.repository import TicketRepository
 from playpark.clock import business_date
 from playpark.contracts.approvals import ApprovalAction, EmployeeRef, ReasonKind
 from playpark.contracts.customers import PointsReason
 from playpark.contracts.employees import Permission
-from playpark.contracts.pricing import PaymentMethod
 from playpark.contracts.refunds import VoidIn, VoidView
 from playpark.contracts.sales import SaleStatus
 from playpark.contracts.sync import OpKind
@@ -34,7 +33,8 @@ from playpark.errors import ErrorCode, PlayParkError
 async def _void(work: Work, scope: Scope, op: Operation[VoidIn], void_id: str) -> VoidView:
     """Void a sale. Raises E_NOT_FOUND, E_PERMISSION, E_VALIDATION, and E_CONFLICT for a sale that
     can only be refunded."""
-    flags = permit(scope, op)
+    # Whoever may sell may ask: the approval lifts the rest (decision 0008).
+    flags = [*op.flags, *permit(scope, op, Permission.SELL)]
     sold = await read(work, scope, op.body.sale_id)
     sale = sold.sale
     if problem := _problem(scope, sold):
@@ -49,9 +49,11 @@ async def _void(work: Work, scope: Scope, op: Operation[VoidIn], void_id: str) -
         permissions={Permission.REFUND},
     )
     flags += more
-    flags += check_reason(op, await catalog.snapshot(work, scope), ReasonKind.VOID, op.body)
+    rules = await catalog.snapshot(work, scope)
+    flags += approvals.reason_flags(op, rules.reason_codes, ReasonKind.VOID)
     await _take_back(work, scope, sold)
-    flags += await shifts.book_void(work, scope, op, sale.shift_id, _amounts(sold))
+    amounts = amounts_of(sale, sold.payments, len(sold.tickets))
+    flags += await shifts.book_void(work, scope, op, sale.shift_id, amounts)
     of_the_day, _ = await catalog.snapshot_with(work, scope, sale.catalog_version, [])
     await catalog.give_back_uses(work, scope, of_the_day, sale.counted_rules)
     move = PointsMove(returned=sale.points_burned, taken=sale.points_earned)
@@ -105,23 +107,6 @@ async def _take_back(work: Work, scope: Scope, sold: Sold) -> None:
     await PaymentRepository.of(work, scope).update_many(taken_back, sale_id=sale.id)
 
 
-def _amounts(sold: Sold) -> SaleAmounts:
-    """What the sale added to its shift, to be taken out of it again."""
-    sale, by_method = sold.sale, dict[str, int]()
-    for paid in sold.payments:
-        by_method[paid.method.value] = by_method.get(paid.method.value, 0) + paid.amount
-    return SaleAmounts(
-        amount=sum(by_method.values()),
-        cash=by_method.get(PaymentMethod.CASH.value, 0),
-        by_method=by_method,
-        tickets=len(sold.tickets),
-        discounts=sale.discount_total,
-        tax=sale.tax_total,
-        surcharges=sale.surcharge_total,
-        cash_rounding=sale.cash_rounding,
-    )
-
-
 def _document(
     scope: Scope,
     op: Operation[VoidIn],
@@ -144,8 +129,8 @@ def _document(
         occurred_at=op.occurred_at,
         device_id=scope.device.device_id,
         shift_id=sold.sale.shift_id,
-        employee_id=scope.actor.employee_id if scope.actor else None,
-        employee_name=scope.actor.name if scope.actor else None,
+        employee_id=scope.actor_id,
+        employee_name=scope.actor_name,
         approver_id=approver.employee_id if approver else None,
         approved_by=approver.name if approver else None,
         flags=flags,

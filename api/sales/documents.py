@@ -12,7 +12,7 @@ from api.sales.models import Payment, Sale
 from api.sales.tenders import change
 from api.shifts.service import SaleAmounts
 from playpark.contracts.approvals import EmployeeRef
-from playpark.contracts.pricing import PaymentIn, PaymentMethod, Totals
+from playpark.contracts.pricing import PaymentIn, PaymentMethod, PricedCart, Totals
 from playpark.contracts.sales import SaleIn
 from playpark.ids import new_ulid
 
@@ -32,9 +32,11 @@ class Place:
     """The rules whose caps the sale was counted on."""
 
 
-def amounts_of(booking: Booking, payments: Sequence[PaymentIn], tickets: int) -> SaleAmounts:
-    """What a sale adds to its shift."""
-    priced, by_method = booking.priced, dict[str, int]()
+def amounts_of(
+    money: PricedCart | Sale, payments: Sequence[PaymentIn | Payment], tickets: int
+) -> SaleAmounts:
+    """What a sale adds to its shift, and what leaves it again with a void."""
+    by_method: dict[str, int] = {}
     for payment in payments:
         by_method[payment.method.value] = by_method.get(payment.method.value, 0) + payment.amount
     return SaleAmounts(
@@ -42,10 +44,10 @@ def amounts_of(booking: Booking, payments: Sequence[PaymentIn], tickets: int) ->
         cash=by_method.get(PaymentMethod.CASH.value, 0),
         by_method=by_method,
         tickets=tickets,
-        discounts=priced.discount_total,
-        tax=priced.tax_total,
-        surcharges=priced.surcharge_total,
-        cash_rounding=priced.cash_rounding,
+        discounts=money.discount_total,
+        tax=money.tax_total,
+        surcharges=money.surcharge_total,
+        cash_rounding=money.cash_rounding,
     )
 
 
@@ -60,8 +62,8 @@ def sale_of(scope: Scope, op: Operation[SaleIn], booking: Booking, place: Place)
         op_id=op.op_id,
         device_id=scope.device.device_id,
         shift_id=place.shift_id,
-        cashier_id=scope.actor.employee_id if scope.actor else None,
-        cashier_name=scope.actor.name if scope.actor else None,
+        cashier_id=scope.actor_id,
+        cashier_name=scope.actor_name,
         receipt_no=place.receipt_no,
         business_date=place.day.isoformat(),
         occurred_at=op.occurred_at,

@@ -10,7 +10,7 @@ from api.catalog import service as catalog
 from api.events import service as events
 from api.identity import stores
 from api.open_tickets import service as open_tickets
-from api.platform.operations import CLOCK_CLAMPED, Kind, Operation, OpRecord
+from api.platform.operations import CLOCK_CLAMPED, Kind, Operation, OpRecord, permit
 from api.platform.scope import Scope
 from api.platform.services import Platform
 from api.platform.uow import Work
@@ -40,7 +40,7 @@ from playpark.pricing import applied_rules
 __all__ = ["Selling", "summary", "view"]
 NEAR = timedelta(days=3)
 """How far a printed trading day may be from the reckoned one: outages, not wrong clocks."""
-PROMO_OVER_CAP, NOT_PERMITTED = "promo_over_cap", "not_permitted"
+PROMO_OVER_CAP = "promo_over_cap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Selling:
         or an approval), E_SHIFT_CLOSED, E_CONFLICT (a number, points or a parked cart that are
         gone), E_NOT_FOUND, E_VALIDATION.
         """
-        permitted = _permit(scope, op)
+        permitted = permit(scope, op, Permission.SELL)
         booking = await booking_rules.book(work, scope, op)
         flags = [*op.flags, *booking.flags, *tenders.check(op, booking), *permitted]
         if op.body.training:
@@ -83,7 +83,7 @@ class Selling:
         series = ReceiptSeries.SALE
         receipt_no, more = await receipts.take(work, scope, op, series, op.body.receipt_no)
         flags += more
-        amounts = amounts_of(booking, op.body.payments, sum(counts))
+        amounts = amounts_of(booking.priced, op.body.payments, sum(counts))
         shift_id, more = await shifts.book_sale(work, scope, op, amounts)
         flags += more
         place = Place(sale_id, receipt_no, shift_id, day, flags, approver, points, counted)
@@ -109,7 +109,7 @@ class Selling:
         self, work: Work, scope: Scope, op: Operation[CheckoutIn], sale_id: str
     ) -> SaleAnswer:
         """Sell a parked cart as it was parked, at the price of now (R13). Raises as `apply`."""
-        _permit(scope, op)
+        permit(scope, op, Permission.SELL)
         parked = await open_tickets.cart_of(work, scope, op.body.open_ticket_id)
         told = {name: getattr(op.body, name) for name in op.body.model_fields_set}
         cart = {name: getattr(parked, name) for name in parked.model_fields_set}
@@ -220,14 +220,6 @@ class Selling:
 
 def _not_found() -> PlayParkError:
     return PlayParkError(ErrorCode.NOT_FOUND, "There is no such sale.")
-
-
-def _permit(scope: Scope, op: Operation[Any]) -> list[str]:
-    """Refuse who may not sell, or flag it where the money is taken already (R17)."""
-    if not op.committed:
-        scope.require(Permission.SELL)
-    scope.require_device(Permission.SELL)
-    return [] if scope.may(Permission.SELL) else [NOT_PERMITTED]
 
 
 def _ticket_ids(sale: SaleIn, counts: list[int]) -> list[str]:

@@ -9,7 +9,7 @@ from api.events import service as events
 from api.platform.operations import Kind, Operation, OpRecord
 from api.platform.scope import Scope
 from api.platform.uow import Work
-from api.shifts import chain, reading, reasons
+from api.shifts import chain, reading
 from api.shifts.booking import not_found, store_rules
 from api.shifts.chain import Entry
 from api.shifts.closing import VARIANCE
@@ -40,7 +40,7 @@ async def _adjust(work: Work, scope: Scope, op: Operation[AdjustmentIn], link_id
         message = "This shift is still open: close it with its count first."
         raise PlayParkError(ErrorCode.CONFLICT, message)
     _, known = await store_rules(work, scope)
-    reasons.check(op, known, ReasonKind.CASH_VARIANCE)
+    approvals.reason_flags(op, known, ReasonKind.CASH_VARIANCE)
     approved_by = await _approved(work, scope, op, shift)
     await _mark(work, scope, body.type, shift)
     words = f": {body.reason_text}" if body.reason_text else ""

@@ -14,7 +14,6 @@ from api.shifts.figures import Figures
 from api.shifts.models import Shift
 from api.shifts.repository import ShiftRepository
 from playpark.contracts.approvals import ReasonCodeView
-from playpark.contracts.employees import Permission
 from playpark.contracts.settings import StoreSettings
 from playpark.contracts.shifts import ZKind
 from playpark.errors import ErrorCode, PlayParkError
@@ -44,14 +43,6 @@ async def book(
     facts = {"shift_id": shift_id, "number": link.report["number"]}
     await events.emit(work, scope, ("shift.supplemented", facts))
     return closed, [AFTER_CLOSE]
-
-
-def permit(scope: Scope, op: Operation[Any], permission: Permission) -> list[str]:
-    """Refuse what may not be, or flag it where it has happened already (R17)."""
-    if not op.committed:
-        scope.require(permission)
-    scope.require_device(permission)
-    return [*op.flags, *([] if scope.may(permission) else ["not_permitted"])]
 
 
 async def store_rules(work: Work, scope: Scope) -> tuple[StoreSettings, Sequence[ReasonCodeView]]:

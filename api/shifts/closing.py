@@ -5,12 +5,12 @@ from typing import Any
 from api.approvals import service as approvals
 from api.audit import service as audit
 from api.events import service as events
-from api.platform.operations import Kind, Operation, OpRecord
+from api.platform.operations import Kind, Operation, OpRecord, permit
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from api.receipts import service as receipts
-from api.shifts import chain, reasons
-from api.shifts.booking import none_open, not_found, permit, store_rules
+from api.shifts import chain
+from api.shifts.booking import none_open, not_found, store_rules
 from api.shifts.chain import Entry
 from api.shifts.figures import Figures
 from api.shifts.models import Shift, ZLink
@@ -42,9 +42,9 @@ async def _close(
     named = op.body.drawer_id or op.shift_id
     lost = await _lost_till(work, scope, op)
     device_id = lost or scope.device.device_id
-    flags = [*op.flags, FINALISED] if lost else permit(scope, op, Permission.SHIFT_CLOSE)
+    flags = [*op.flags, *([FINALISED] if lost else permit(scope, op, Permission.SHIFT_CLOSE))]
     closed = {
-        "closed_by": scope.actor.employee_id if scope.actor else None,
+        "closed_by": scope.actor_id,
         "close_at": op.occurred_at,
         "cash_counted": op.body.total,
         "counted": op.body.counted,
@@ -105,7 +105,7 @@ async def _judge(
     name no figure, for the count is blind.
     """
     settings, known = await store_rules(work, scope)
-    flags = reasons.check(op, known, ReasonKind.CASH_VARIANCE)
+    flags = approvals.reason_flags(op, known, ReasonKind.CASH_VARIANCE)
     if abs(difference) <= settings.shifts.variance_tolerance:
         return None, flags
     if alone:

@@ -1,12 +1,13 @@
 """Pay-ins, pay-outs and drops: cash that moves without a sale (R27)."""
 
+from api.approvals import service as approvals
 from api.audit import service as audit
 from api.events import service as events
-from api.platform.operations import Kind, Operation, OpRecord
+from api.platform.operations import Kind, Operation, OpRecord, permit
 from api.platform.scope import Scope
 from api.platform.uow import Work
-from api.shifts import booking, reasons
-from api.shifts.booking import NO_SHIFT, permit, store_rules
+from api.shifts import booking
+from api.shifts.booking import NO_SHIFT, store_rules
 from api.shifts.figures import Figures, of_movement
 from api.shifts.models import CashMovement, Shift
 from api.shifts.repository import MovementRepository, ShiftRepository
@@ -29,14 +30,14 @@ async def _move(
     marked `over_drawer` for supervisors.
     """
     body = op.body
-    flags = permit(scope, op, Permission.CASH_MOVEMENT)
+    flags = [*op.flags, *permit(scope, op, Permission.CASH_MOVEMENT)]
     named = body.drawer_id or op.shift_id
     booked = await booking.book(work, scope, op, named, of_movement(body.type, body.amount))
     if booked is None and not op.committed:
         raise await _why_not(work, scope, body.drawer_id)
     shift, more = booked or (None, [NO_SHIFT])
     _, known = await store_rules(work, scope)
-    flags += [*more, *reasons.check(op, known, ReasonKind.CASH_MOVEMENT)]
+    flags += [*more, *approvals.reason_flags(op, known, ReasonKind.CASH_MOVEMENT)]
     movement = CashMovement(
         id=movement_id,
         tenant_id=scope.tenant_id,
@@ -50,8 +51,8 @@ async def _move(
         reason_text=body.reason_text,
         occurred_at=op.occurred_at,
         business_date=business_date(op.occurred_at, scope.zone).isoformat(),
-        employee_id=scope.actor.employee_id if scope.actor else None,
-        employee_name=scope.actor.name if scope.actor else None,
+        employee_id=scope.actor_id,
+        employee_name=scope.actor_name,
         flags=flags,
         over_drawer=body.type is not MovementType.PAY_IN and shift is not None and _empty(shift),
     )

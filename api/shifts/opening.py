@@ -4,11 +4,11 @@ from pymongo.errors import DuplicateKeyError
 
 from api.audit import service as audit
 from api.events import service as events
-from api.platform.operations import Kind, Operation, OpRecord
+from api.platform.operations import Kind, Operation, OpRecord, permit
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from api.shifts import closing
-from api.shifts.booking import not_found, permit
+from api.shifts.booking import not_found
 from api.shifts.models import Shift
 from api.shifts.repository import ShiftRepository
 from api.shifts.views import shift_view
@@ -25,7 +25,7 @@ async def _open(work: Work, scope: Scope, op: Operation[ShiftOpenIn], _result_id
     Raises E_SHIFT_ALREADY_OPEN. A committed one is opened whatever the books say: the shift that
     was open is closed without a count and flagged `superseded` (R17).
     """
-    flags = permit(scope, op, Permission.SHIFT_OPEN)
+    flags = [*op.flags, *permit(scope, op, Permission.SHIFT_OPEN)]
     shifts = ShiftRepository.of(work, scope)
     shift = Shift(
         id=shifts.key(op.op_id),
@@ -34,8 +34,8 @@ async def _open(work: Work, scope: Scope, op: Operation[ShiftOpenIn], _result_id
         shift_id=op.op_id,
         device_id=scope.device.device_id,
         business_date=business_date(op.occurred_at, scope.zone).isoformat(),
-        opened_by=scope.actor.employee_id if scope.actor else None,
-        opened_by_name=scope.actor.name if scope.actor else None,
+        opened_by=scope.actor_id,
+        opened_by_name=scope.actor_name,
         open_at=op.occurred_at,
         cash_open=op.body.cash_open,
         flags=flags,
