@@ -4,6 +4,8 @@ from fastapi import APIRouter, FastAPI
 
 from api.approvals import routes as approvals
 from api.approvals.models import Approval, ReasonCode
+from api.audit import refusals
+from api.audit import routes as audit
 from api.audit.models import AuditHead, AuditRow
 from api.catalog import routes as catalog
 from api.catalog import service as catalog_service
@@ -38,6 +40,7 @@ from api.open_tickets import routes as open_tickets
 from api.open_tickets.models import OpenTicket
 from api.platform.authority import DeviceAuthority
 from api.platform.docs import install_docs
+from api.platform.documents import Model
 from api.platform.health import Measure, Metrics, health_routes, time_route
 from api.platform.http import install_error_handlers, public_router
 from api.platform.middleware import BodyLimit, RequestContext
@@ -46,6 +49,8 @@ from api.platform.openapi import describe
 from api.platform.operations import OpRecord
 from api.platform.services import Platform
 from api.platform.settings import Settings
+from api.provider import models as provider_models
+from api.provider import routes as provider
 from api.receipts.models import Counter, LedgerEntry
 from api.refunds import routes as refunds
 from api.refunds.models import Refund, Reprint, VoidedSale
@@ -53,11 +58,15 @@ from api.reports import routes as reports
 from api.reports.models import JobLease, StoredReconciliation
 from api.sales import routes as sales
 from api.sales.models import Payment, Sale, TrainingSale
+from api.secrets import models as secrets_models
+from api.secrets import routes as secrets
 from api.settings import routes as settings
 from api.settings.models import Overrides
 from api.shifts import routes as shifts
 from api.shifts.models import CashMovement, Shift, ZCounter, ZLink
 from api.sync import routes as sync
+from api.tenancy import models as tenancy_models
+from api.tenancy import routes as tenancy
 from api.tickets import routes as tickets
 from api.tickets.models import Redemption, Ticket
 from api.timecards import routes as timecards
@@ -65,7 +74,7 @@ from api.timecards.models import Timecard
 from playpark import __version__
 from playpark.clock import Clock, SystemClock
 
-DOCUMENTS = (
+DOCUMENTS: tuple[type[Model], ...] = (
     *(Tenant, Store, SiteKey, Device, DeviceAuthority, Employee, Role, Membership, PinAttempts),
     *(Approval, ReasonCode, Customer, PointsEntry, Timecard),
     *(Zone, Tax, Package, PriceList, PricingRule, RuleUses, Discount, PaymentType),
@@ -76,22 +85,31 @@ DOCUMENTS = (
     *(Refund, VoidedSale, Reprint),
     *(OpRecord, Event, AuditRow, AuditHead),
     *(StoredReconciliation, JobLease),
+    *tenancy_models.DOCUMENTS,
+    *secrets_models.DOCUMENTS,
+    *provider_models.DOCUMENTS,
 )
 ROUTERS = (
     identity.public,
     identity.private,
+    tenancy.private,
     catalog.private,
     shifts.private,
     sales.private,
     tickets.private,
     settings.private,
+    secrets.private,
     approvals.private,
     customers.private,
     timecards.private,
     open_tickets.private,
     refunds.private,
     reports.private,
+    audit.private,
     sync.private,
+    provider.public,
+    provider.private,
+    provider.provider,
 )
 
 
@@ -105,7 +123,11 @@ async def prepare(
     await mongo.ping()
     await mongo.create_indexes(DOCUMENTS)
     platform = Platform.build(
-        settings, mongo, clock or SystemClock(), publish=catalog_service.publish
+        settings,
+        mongo,
+        clock or SystemClock(),
+        publish=catalog_service.publish,
+        note_refusal=refusals.note,
     )
     if demo:
         await load_demo_park(platform)
@@ -134,7 +156,7 @@ def create_app(platform: Platform) -> FastAPI:
     app.include_router(versioned, prefix="/api/v1", include_in_schema=False)
     install_error_handlers(app)
     if settings.docs_enabled:
-        describe(app)
+        describe(app, ROUTERS)
         install_docs(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit)

@@ -18,7 +18,6 @@ from api.catalog.parts import (
 from api.platform.envelope import ok
 from api.platform.http import Cursor, Limit, private_router
 from api.platform.repository import MAX_PAGE
-from api.platform.scope import Scope
 from api.platform.services import App, Caller
 from playpark.contracts.base import Envelope, IdStr, Page
 from playpark.contracts.catalog import (
@@ -54,29 +53,19 @@ from playpark.contracts.rules import (
     RuleView,
 )
 from playpark.contracts.snapshot import CatalogSnapshot
-from playpark.errors import ErrorCode, PlayParkError
 
 private = private_router("catalog")
-Store = Annotated[IdStr | None, Query(description="The token's store; any other is unknown.")]
-
-
-def own_store(scope: Scope, store_id: str | None) -> None:
-    """A store in a query must be the token's; another one answers like an unknown one (R44)."""
-    if store_id is not None and store_id != scope.store_id:
-        raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such store.")
 
 
 @private.get("/catalog/packages")
 async def packages(
     platform: App,
     scope: Caller,
-    store_id: Store = None,
     visible_on: SalesChannel | None = None,
     limit: Limit = MAX_PAGE,
     cursor: Annotated[int, Query(ge=0, le=100_000, description="next_cursor")] = 0,
 ) -> Envelope[Page[PackageView]]:
     """What is on sale at this moment, in the order of the register's keys."""
-    own_store(scope, store_id)
     on_sale = await service.on_sale(platform.uow.reading(), scope)
     items = [each for each in on_sale if visible_on is None or visible_on in each.visible_on]
     end = cursor + limit
@@ -100,10 +89,9 @@ async def change_package(
 
 @private.get("/catalog/zones")
 async def zones(
-    platform: App, scope: Caller, store_id: Store = None, limit: Limit = 50, cursor: Cursor = None
+    platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
 ) -> Envelope[Page[ZoneView]]:
     """The store's zones, those out of use too, newest first."""
-    own_store(scope, store_id)
     return ok(await editing.page(platform.uow.reading(), scope, ZONES, limit, cursor))
 
 
@@ -123,10 +111,9 @@ async def change_zone(
 
 @private.get("/catalog/price_lists")
 async def price_lists(
-    platform: App, scope: Caller, store_id: Store = None, limit: Limit = 50, cursor: Cursor = None
+    platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
 ) -> Envelope[Page[PriceListView]]:
     """The price lists of the store and of its tenant, newest first."""
-    own_store(scope, store_id)
     return ok(await editing.page(platform.uow.reading(), scope, PRICE_LISTS, limit, cursor))
 
 
@@ -148,10 +135,9 @@ async def change_price_list(
 
 @private.get("/catalog/taxes")
 async def taxes(
-    platform: App, scope: Caller, store_id: Store = None, limit: Limit = 50, cursor: Cursor = None
+    platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
 ) -> Envelope[Page[TaxView]]:
     """The store's taxes, newest first."""
-    own_store(scope, store_id)
     return ok(await editing.page(platform.uow.reading(), scope, TAXES, limit, cursor))
 
 
@@ -171,10 +157,9 @@ async def change_tax(
 
 @private.get("/catalog/discounts")
 async def discounts(
-    platform: App, scope: Caller, store_id: Store = None, limit: Limit = 50, cursor: Cursor = None
+    platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
 ) -> Envelope[Page[DiscountView]]:
     """The discounts that a cashier may choose, newest first, inactive ones too."""
-    own_store(scope, store_id)
     return ok(await editing.page(platform.uow.reading(), scope, DISCOUNTS, limit, cursor))
 
 
@@ -194,10 +179,9 @@ async def change_discount(
 
 @private.get("/catalog/payment_types")
 async def payment_types(
-    platform: App, scope: Caller, store_id: Store = None, limit: Limit = 50, cursor: Cursor = None
+    platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
 ) -> Envelope[Page[PaymentTypeView]]:
     """The ways to pay, newest first, inactive ones too."""
-    own_store(scope, store_id)
     return ok(await editing.page(platform.uow.reading(), scope, PAYMENT_TYPES, limit, cursor))
 
 
@@ -219,10 +203,9 @@ async def change_payment_type(
 
 @private.get("/receipt_templates")
 async def receipt_templates(
-    platform: App, scope: Caller, store_id: Store = None, limit: Limit = 50, cursor: Cursor = None
+    platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
 ) -> Envelope[Page[ReceiptTemplateView]]:
     """The store's receipt templates, newest first: the newest active one is printed with."""
-    own_store(scope, store_id)
     work = platform.uow.reading()
     return ok(await editing.page(work, scope, RECEIPT_TEMPLATES, limit, cursor))
 
@@ -268,10 +251,9 @@ async def snapshot(
 
 @private.get("/pricing/rules")
 async def rules(
-    platform: App, scope: Caller, store_id: Store = None, limit: Limit = 50, cursor: Cursor = None
+    platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
 ) -> Envelope[Page[RuleView]]:
     """The price rules of the store and of its tenant, newest first, inactive ones too."""
-    own_store(scope, store_id)
     return ok(await editing.page(platform.uow.reading(), scope, RULES, limit, cursor))
 
 

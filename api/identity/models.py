@@ -1,5 +1,7 @@
 """Tenants, stores, devices, people as stored. The session document is in platform.authority."""
 
+from typing import Any
+
 from api.platform.documents import UNSTAMPED, Field, Model, ODMConfigDict, StoredTime, ascending
 from playpark.contracts.employees import Permission
 from playpark.contracts.tenancy import DeviceStatus, DeviceType
@@ -79,7 +81,7 @@ class Device(Model):
     status: DeviceStatus
     token_hash: str
     public_key: str | None = None
-    caps: dict[str, bool]
+    caps: dict[str, Any]
     registered_at: StoredTime
     last_login_at: StoredTime | None = None
 

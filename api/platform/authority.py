@@ -4,14 +4,15 @@ Suspension, rotation, role and PIN changes write this document in their own tran
 they bite on the next request. Issued permissions are never trusted, only this document is.
 """
 
+from dataclasses import replace
 from typing import Any
 
-from api.platform.documents import UNSTAMPED, Field, Model, ODMConfigDict, StoredTime
+from api.platform.documents import UNSTAMPED, Field, Model, ODMConfigDict, StoredTime, ascending
 from api.platform.jwt import Claims, unauthenticated
 from api.platform.scope import Actor, Device, Scope
 from api.platform.uow import Work
 from playpark.contracts.employees import Permission
-from playpark.contracts.tenancy import DeviceCaps, DeviceStatus, DeviceType
+from playpark.contracts.tenancy import DeviceCaps, DeviceStatus, DeviceType, Feature
 from playpark.errors import ErrorCode, PlayParkError
 
 _DEVICE_REFUSALS = {
@@ -33,11 +34,15 @@ _DEVICE_REFUSALS = {
 class DeviceAuthority(Model):
     """Everything that a request of this device may rely on.
 
-    `employees`: {employee_id: {status, ver, sid, name, roles, permissions, refresh_jti}}, those
-    who are logged in here. `id` is the device's.
+    `employees`: {employee_id: {status, ver, sid, name, roles, permissions, refresh_jti, proved_at,
+    stores}}, those who are logged in here; `stores` is {store_id: {roles, permissions}} on ADMIN
+    devices. `features` holds what is switched off or on, by name; what is missing is on. `id` is
+    the device's; a login without a device has one of its own, which is not `paired`.
     """
 
-    model_config = ODMConfigDict(collection="sessions")
+    model_config = ODMConfigDict(
+        collection="sessions", indexes=lambda: [ascending("tenant_id", "store_id")]
+    )
 
     id: str = Field(primary_field=True)
     tenant_id: str
@@ -52,8 +57,11 @@ class DeviceAuthority(Model):
     device_name: str
     device_status: DeviceStatus
     device_ver: int = 1
-    caps: dict[str, bool] = {}
+    paired: bool = True
+    caps: dict[str, Any] = {}
+    features: dict[str, bool] = {}
     catalog_version: int = 0
+    key_version: int = 0
     employees: dict[str, dict[str, Any]] = {}
 
     def version_for(self, employee_id: str | None) -> str | None:
@@ -77,13 +85,25 @@ class DeviceAuthority(Model):
                 type=self.device_type,
                 name=self.device_name,
                 caps=DeviceCaps.model_validate(self.caps),
+                paired=self.paired,
             ),
             actor=people.get(employee_id) if employee_id else None,
             catalog_version=self.catalog_version,
             tz=self.tz,
+            home_store_id=self.store_id,
+            features=frozenset(each for each in Feature if self.features.get(each.value, True)),
+            key_version=self.key_version,
             colleagues=people,
             sessions={key: entry["sid"] for key, entry in self.employees.items()},
         )
+
+    def check(self, employee_id: str | None) -> None:
+        """Raises the refusal of a tenant, device or employee that may not act."""
+        self.check_device()
+        entry = self.employees.get(employee_id or "")
+        if entry is not None and entry["status"] != "active":
+            message = "This employee is suspended: ask a supervisor."
+            raise PlayParkError(ErrorCode.EMPLOYEE_SUSPENDED, message)
 
     def check_device(self) -> None:
         """Raises the refusal of a tenant or device that may not act."""
@@ -95,18 +115,34 @@ class DeviceAuthority(Model):
 
 
 def _actor(employee_id: str, entry: dict[str, Any]) -> Actor:
+    stores = entry.get("stores", {})
     return Actor(
         employee_id=employee_id,
         name=entry["name"],
         roles=tuple(entry["roles"]),
-        permissions=frozenset(Permission(name) for name in entry["permissions"]),
+        permissions=_permissions(entry),
+        proved_at=entry.get("proved_at"),
+        stores={store_id: _permissions(there) for store_id, there in stores.items()},
     )
 
 
-async def read_scope(work: Work, claims: Claims) -> Scope:
-    """The scope that `claims` name, as of now.
+def _permissions(entry: dict[str, Any]) -> frozenset[Permission]:
+    return frozenset(Permission(name) for name in entry["permissions"])
 
-    Raises E_UNAUTHENTICATED, E_TOKEN_EXPIRED (another version) and the 403s of R43.
+
+class SubjectRefusedError(PlayParkError):
+    """A suspended tenant, device or person asks: `scope` says who, for the audit trail (R43)."""
+
+    def __init__(self, refusal: PlayParkError, scope: Scope) -> None:
+        super().__init__(refusal.code, refusal.message)
+        self.scope = scope
+
+
+async def read_scope(work: Work, claims: Claims, store_id: str | None = None) -> Scope:
+    """The scope that `claims` name, as of now; with `store_id` in that store (R44).
+
+    Raises E_UNAUTHENTICATED, E_TOKEN_EXPIRED (another version), the 403s of R43, and E_NOT_FOUND
+    for a store that is not the caller's.
     """
     found = await work.collection(DeviceAuthority.__collection__).find_one(
         {"_id": claims.device_id, "tenant_id": claims.tenant_id, "store_id": claims.store_id}
@@ -114,11 +150,25 @@ async def read_scope(work: Work, claims: Claims) -> Scope:
     if found is None:
         raise unauthenticated()
     authority = DeviceAuthority.model_validate_doc(found)
-    authority.check_device()
-    entry = authority.employees.get(claims.employee_id or "")
-    if entry is not None and entry["status"] != "active":
-        message = "This employee is suspended: ask a supervisor."
-        raise PlayParkError(ErrorCode.EMPLOYEE_SUSPENDED, message)
+    try:
+        authority.check(claims.employee_id)
+    except PlayParkError as refusal:
+        raise SubjectRefusedError(refusal, authority.scope(claims.employee_id)) from None
     if authority.version_for(claims.employee_id) != claims.ver:
         raise PlayParkError(ErrorCode.TOKEN_EXPIRED, "The login has run out: log in again.")
-    return authority.scope(claims.employee_id)
+    scope = authority.scope(claims.employee_id)
+    if store_id is None or store_id == scope.store_id:
+        return scope
+    entry = authority.employees.get(claims.employee_id or "", {})
+    return await _elsewhere(work, scope, entry, store_id)
+
+
+async def _elsewhere(work: Work, scope: Scope, entry: dict[str, Any], store_id: str) -> Scope:
+    """Another store of a person on an ADMIN device. The second read is theirs alone."""
+    there = entry.get("stores", {}).get(store_id)
+    query = {"_id": store_id, "tenant_id": scope.tenant_id, "store_id": store_id, "active": True}
+    store = await work.collection("stores").find_one(query) if there else None
+    if scope.actor is None or there is None or store is None:
+        raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such store.")
+    actor = replace(scope.actor, roles=tuple(there["roles"]), permissions=_permissions(there))
+    return scope.in_store(store_id, actor, store["catalog_version"], store["tz"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.responses import Response
@@ -11,7 +12,19 @@ from playpark.contracts.base import Envelope, ErrorBody
 from playpark.errors import ErrorCode
 from playpark.ids import new_ulid
 
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where a request comes from: the address behind configured proxies, and a fingerprint of
+    what the program says of itself (R41)."""
+
+    ip: str = ""
+    fingerprint: str = ""
+
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+NOWHERE = Client()
+client: ContextVar[Client] = ContextVar("client", default=NOWHERE)
 _clock = SystemClock()
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from api.platform.operations import Kind, Operation, clamp, perform
 from api.platform.repository import MAX_PAGE
 from api.platform.scope import Scope
 from api.platform.services import App, Caller, Platform
-from api.platform.strict_json import PrivateRoute, PublicRoute
+from api.platform.strict_json import PrivateRoute, ProviderRoute, PublicRoute
 from api.platform.uow import is_outage
 from playpark.contracts.base import Envelope
 from playpark.errors import ErrorCode, PlayParkError
@@ -62,6 +62,11 @@ def private_router(tag: str) -> APIRouter:
 def public_router(tag: str) -> APIRouter:
     """A router of routes that answer without a token; strict JSON."""
     return APIRouter(route_class=PublicRoute, tags=[tag])
+
+
+def provider_router(tag: str) -> APIRouter:
+    """A router of routes for the operator of many tenants; strict JSON."""
+    return APIRouter(route_class=ProviderRoute, tags=[tag])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,11 @@
-"""Access and refresh tokens: HS256, one audience, one issuer, versions inside (API.md, R43)."""
+"""Access and refresh tokens: HS256, one audience, one issuer, versions inside (API.md, R43).
 
+The header names the key (`kid`): the current one signs, earlier ones go on verifying until what
+they signed has run out.
+"""
+
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,12 +22,14 @@ class TokenType(StrEnum):
     DEVICE = "device"
     ACCESS = "access"
     REFRESH = "refresh"
+    PROVIDER = "provider"
 
 
 LIFETIME = {
     TokenType.DEVICE: timedelta(hours=12),
     TokenType.ACCESS: timedelta(hours=1),
     TokenType.REFRESH: timedelta(hours=16),
+    TokenType.PROVIDER: timedelta(hours=1),
 }
 
 
@@ -40,8 +48,11 @@ class Claims:
 
 
 class Jwt:
-    def __init__(self, secret: str) -> None:
-        self._key = secret.encode()
+    """`secret` signs; what `previous` ones have signed is still read."""
+
+    def __init__(self, secret: str, previous: Sequence[str] = ()) -> None:
+        self._keys = {_kid(key): key.encode() for key in (secret, *previous)}
+        self._current = _kid(secret)
 
     def issue(self, claims: Claims, now: datetime, **public: Any) -> str:
         """Sign `claims`; `public` fields (roles, permissions) are there for the client to read."""
@@ -60,14 +71,15 @@ class Jwt:
             "exp": now + LIFETIME[claims.type],
             **public,
         }
-        return jwt.encode(payload, self._key, ALGORITHM)
+        key = self._keys[self._current]
+        return jwt.encode(payload, key, ALGORITHM, headers={"kid": self._current})
 
     def read(self, token: str, *allowed: TokenType) -> Claims:
         """Verified claims. Raises E_TOKEN_EXPIRED, or E_UNAUTHENTICATED for anything else."""
         try:
             found = jwt.decode(
                 token,
-                self._key,
+                self._key_of(token),
                 algorithms=[ALGORITHM],
                 audience=AUDIENCE,
                 issuer=ISSUER,
@@ -90,6 +102,18 @@ class Jwt:
         if claims.type not in allowed:
             raise unauthenticated()
         return claims
+
+    def _key_of(self, token: str) -> bytes:
+        """The key that the header names. Headers that point elsewhere (jku, x5u, jwk) and kids
+        that are not ours are refused. Raises InvalidTokenError."""
+        header = jwt.get_unverified_header(token)
+        if set(header) != {"alg", "typ", "kid"} or header["kid"] not in self._keys:
+            raise jwt.InvalidTokenError
+        return self._keys[header["kid"]]
+
+
+def _kid(secret: str) -> str:
+    return hashlib.sha256(f"kid|{secret}".encode()).hexdigest()[:8]
 
 
 def unauthenticated() -> PlayParkError:

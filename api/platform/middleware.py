@@ -1,5 +1,6 @@
 """Pure ASGI middleware: request id, access log, body limit. No BaseHTTPMiddleware (slow)."""
 
+import hashlib
 import re
 import time
 
@@ -7,7 +8,7 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.platform.envelope import error_response, request_id
+from api.platform.envelope import Client, client, error_response, request_id
 from playpark.errors import ErrorCode
 from playpark.ids import new_ulid
 
@@ -29,9 +30,11 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent = dict(scope["headers"]).get(b"x-request-id", b"")
+        headers = dict(scope["headers"])
+        sent = headers.get(b"x-request-id", b"")
         current = sent.decode() if _SAFE_ID.fullmatch(sent) else new_ulid()
         request_id.set(current)
+        client.set(_client(scope, headers))
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=current)
         began = time.perf_counter()
@@ -56,6 +59,13 @@ class RequestContext:
                 ms=round((time.perf_counter() - began) * 1000, 1),
                 **scope.get("state", {}).get("log", {}),
             )
+
+
+def _client(scope: Scope, headers: dict[bytes, bytes]) -> Client:
+    address = scope.get("client")
+    told = b"|".join(headers.get(name, b"") for name in (b"user-agent", b"accept-language"))
+    fingerprint = hashlib.sha256(told).hexdigest()[:16]
+    return Client(ip=address[0] if address else "", fingerprint=fingerprint)
 
 
 class BodyLimit:

@@ -1,11 +1,14 @@
 """The OpenAPI description: errors in their envelope, who needs a token, one example a body."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
+from api.platform.permissions import declared
 from playpark.errors import ErrorCode
 from playpark.resources import config_path
 
@@ -40,18 +43,19 @@ _ERROR = {
 }
 
 
-def describe(app: FastAPI) -> None:
-    """Replace the app's schema by one that says what really leaves the server."""
+def describe(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    """Replace the app's schema by one that says what really leaves the server. `routers` are
+    those below /v1."""
 
     def schema() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _build(app)
+            app.openapi_schema = _build(app, routers)
         return app.openapi_schema
 
     app.openapi = schema  # type: ignore[method-assign]
 
 
-def _build(app: FastAPI) -> dict[str, Any]:
+def _build(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     found = get_openapi(title=app.title, version=app.version, routes=app.routes)
     components = found["components"]
     components["schemas"]["Error"] = _ERROR
@@ -70,7 +74,22 @@ def _build(app: FastAPI) -> dict[str, Any]:
             }
             _add_example(operation, examples.get(f"{method.upper()} {path}", {"response": None}))
             operation["security"] = [] if (method, path) in PUBLIC else [{"bearer": []}]
+    for router in routers:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                _add_permissions(found["paths"][f"/v1{route.path}"], route)
     return found
+
+
+def _add_permissions(path: dict[str, Any], route: APIRoute) -> None:
+    if (needs := declared(route)) is None:
+        return
+    for method in route.methods or ():
+        operation = path[method.lower()]
+        operation["x-permissions"] = {
+            "any_of": [permission.value for permission in needs.any_of],
+            "fresh_pin": needs.fresh,
+        }
 
 
 def _add_example(operation: dict[str, Any], example: dict[str, Any]) -> None:

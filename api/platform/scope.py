@@ -1,23 +1,31 @@
 """Who acts, where, and what they may do: built once a request, passed to every repository (R40,
 R43, R44)."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from playpark.clock import park_zone
 from playpark.contracts.employees import Permission
-from playpark.contracts.tenancy import DeviceCaps, DeviceType
+from playpark.contracts.tenancy import DeviceCaps, DeviceType, Feature
 from playpark.errors import ErrorCode, PlayParkError
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """An employee who acts, with the permissions of their roles in this store."""
+    """An employee who acts, with the permissions of their roles in this store.
+
+    `proved_at`: when they last gave their PIN (and code) on this device. `stores`: the permissions
+    in every store of theirs, known for logins on ADMIN devices only.
+    """
 
     employee_id: str
     name: str
     roles: tuple[str, ...] = ()
     permissions: frozenset[Permission] = frozenset()
+    proved_at: datetime | None = None
+    stores: Mapping[str, frozenset[Permission]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,8 @@ class Device:
     type: DeviceType
     name: str
     caps: DeviceCaps
+    paired: bool = True
+    """False for a person who logged in without a device: admin routes only (R41)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +45,9 @@ class Scope:
     """The tenant and store that every query is confined to, and who is asking.
 
     `colleagues` are the employees logged in on this device: the actors of synced operations;
-    `sessions` the ids of their logins.
+    `sessions` the ids of their logins. `home_store_id` is the device's own store: people on ADMIN
+    devices may act in another one of theirs (R44). `key_version` counts the rotations of the
+    tenant's ticket keys.
     """
 
     tenant_id: str
@@ -44,6 +56,9 @@ class Scope:
     actor: Actor | None
     catalog_version: int
     tz: str
+    home_store_id: str
+    features: frozenset[Feature] = frozenset(Feature)
+    key_version: int = 0
     colleagues: dict[str, Actor] = field(default_factory=dict, repr=False)
     sessions: dict[str, str] = field(default_factory=dict, repr=False)
 
@@ -61,6 +76,17 @@ class Scope:
 
     def acting_as(self, actor: Actor | None) -> "Scope":
         return replace(self, actor=actor)
+
+    def in_store(self, store_id: str, actor: Actor, catalog_version: int, tz: str) -> "Scope":
+        """The same device and person in another store of theirs (R44)."""
+        return replace(
+            self,
+            store_id=store_id,
+            actor=actor,
+            catalog_version=catalog_version,
+            tz=tz,
+            colleagues={actor.employee_id: actor},
+        )
 
     def may(self, permission: Permission) -> bool:
         """GATE redeems and KIOSK sells by the device alone; all else needs an employee (R40)."""
@@ -83,18 +109,44 @@ class Scope:
 
     def require(self, permission: Permission) -> None:
         """Raises E_PERMISSION where the device or the employee may not."""
-        self.require_device(permission)
-        if not self.may(permission):
+        self.require_any((permission,))
+
+    def require_any(self, permissions: Collection[Permission]) -> None:
+        """Raises E_PERMISSION where none of them is allowed; names the last."""
+        if not any(self.may(each) for each in permissions):
+            named = list(permissions)[-1]
+            self.require_device(named)
             message = "Your roles do not allow that: ask a supervisor."
             raise PlayParkError(
                 ErrorCode.PERMISSION,
                 message,
-                details={"reason": "permission", "permission": permission.value},
+                details={"reason": "permission", "permission": named.value},
             )
 
     def _device_can(self, permission: Permission) -> bool:
+        if self.device.type is DeviceType.KIOSK and Feature.KIOSK not in self.features:
+            return False
         if permission in {Permission.SELL, Permission.SHIFT_OPEN, Permission.SHIFT_CLOSE}:
             return self.device.caps.can_sell
         if permission is Permission.REDEEM:
             return self.device.caps.can_redeem
         return True
+
+
+SERVER = Device(
+    device_id="server", code="", number=0, type=DeviceType.ADMIN, name="Server", caps=DeviceCaps()
+)
+"""Who writes where no device asks: its audit rows are a chain of the store's own (R45)."""
+
+
+def server_scope(tenant_id: str, store_id: str, tz: str) -> Scope:
+    """The scope of the server's own jobs and commands in a store."""
+    return Scope(
+        tenant_id=tenant_id,
+        store_id=store_id,
+        device=SERVER,
+        actor=None,
+        catalog_version=0,
+        tz=tz,
+        home_store_id=store_id,
+    )

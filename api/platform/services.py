@@ -5,16 +5,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 
-from api.platform.authority import read_scope
+from api.platform.authority import SubjectRefusedError, read_scope
 from api.platform.jwt import Claims, Jwt, TokenType, unauthenticated
 from api.platform.mongo import Mongo
 from api.platform.pins import PinHasher
 from api.platform.scope import Scope
 from api.platform.settings import Settings
 from api.platform.uow import UnitOfWork, Work
+from api.platform.vault import Vault
 from playpark.clock import Clock
+from playpark.contracts.base import IdStr
+from playpark.errors import ErrorCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,14 @@ Publish = Callable[[Work, str, str | None], Awaitable[None]]
 """(work, tenant, store or None for all of the tenant's): freeze the next catalogue version."""
 
 
+NoteRefusal = Callable[[UnitOfWork, Scope, ErrorCode, str], Awaitable[None]]
+"""(unit of work, who, code, route or operation): write a refusal into the audit trail (R43)."""
+
+
 @dataclass(slots=True)
 class Platform:
-    """`publish` is the catalogue's: domains below it change what a snapshot holds too."""
+    """`publish` is the catalogue's: domains below it change what a snapshot holds too.
+    `note_refusal` is the audit trail's, which stands above the platform."""
 
     settings: Settings
     mongo: Mongo
@@ -39,22 +47,33 @@ class Platform:
     uow: UnitOfWork
     jwt: Jwt
     pins: PinHasher
+    vault: Vault
     publish: Publish
+    note_refusal: NoteRefusal
     spare_codes: dict[str, list[str]] = field(default_factory=dict)
     """By tenant: the server's short codes that this process has taken and not used yet."""
 
     @classmethod
     def build(
-        cls, settings: Settings, mongo: Mongo, clock: Clock, *, publish: Publish
+        cls,
+        settings: Settings,
+        mongo: Mongo,
+        clock: Clock,
+        *,
+        publish: Publish,
+        note_refusal: NoteRefusal,
     ) -> "Platform":
+        current, *previous = settings.secret_keys
         return cls(
             settings=settings,
             mongo=mongo,
             clock=clock,
             uow=UnitOfWork(mongo, clock),
-            jwt=Jwt(settings.secret_key.get_secret_value()),
+            jwt=Jwt(current, previous),
             pins=PinHasher(),
+            vault=Vault(settings.encryption_keys),
             publish=publish,
+            note_refusal=note_refusal,
         )
 
     def close(self) -> None:
@@ -88,17 +107,28 @@ def bearer_token(request: Request) -> str:
     return token
 
 
-def read_claims(request: Request) -> Claims:
+def read_claims(request: Request, *allowed: TokenType) -> Claims:
     """The verified claims of a request's token. Raises the 401s."""
-    jwt = get_platform(request).jwt
-    return jwt.read(bearer_token(request), TokenType.DEVICE, TokenType.ACCESS)
+    return get_platform(request).jwt.read(bearer_token(request), *allowed)
 
 
-async def get_scope(request: Request) -> Scope:
+async def get_scope(
+    request: Request,
+    store_id: Annotated[
+        IdStr | None,
+        Query(description="another store of an employee on an ADMIN device (R44)"),
+    ] = None,
+) -> Scope:
     """Dependency of every route that needs a token: its claims were verified before the body
     was read (see `http.PrivateRoute`); one read makes them a scope."""
     claims: Claims = request.state.claims
-    scope = await read_scope(get_platform(request).uow.reading(), claims)
+    platform = get_platform(request)
+    try:
+        scope = await read_scope(platform.uow.reading(), claims, store_id)
+    except SubjectRefusedError as refused:
+        route = f"{request.method} {request.scope['route'].path}"
+        await platform.note_refusal(platform.uow, refused.scope, refused.code, route)
+        raise
     request.state.log = {"tenant_id": scope.tenant_id, "device_id": scope.device.device_id}
     return scope
 

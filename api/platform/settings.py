@@ -54,6 +54,14 @@ class Settings(BaseSettings):
     )
     hmac_keys: dict[int, SecretStr] = Field(default_factory=lambda: {1: SecretStr(DEV_SECRET)})
     """HMAC_KEY_V<n>: the highest number signs new tickets, all of them verify (R21)."""
+    previous_secret_keys: SecretStr = Field(
+        default=SecretStr(""), validation_alias="SECRET_KEY_PREVIOUS"
+    )
+    """Earlier SECRET_KEYs, comma-separated: their tokens are read until they run out."""
+    encryption_key: SecretStr = Field(
+        default=SecretStr(DEV_SECRET), validation_alias="ENCRYPTION_KEY"
+    )
+    """Seals stored secrets; comma-separated, the newest first."""
     tz: str = Field(default=DEFAULT_ZONE, validation_alias="TZ")
     log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
     docs: bool | None = None
@@ -76,7 +84,7 @@ class Settings(BaseSettings):
     def _no_default_secrets_in_production(self) -> Self:
         if self.environment is not Environment.PRODUCTION:
             return self
-        secrets = {"SECRET_KEY": self.secret_key}
+        secrets = {"SECRET_KEY": self.secret_key, "ENCRYPTION_KEY": self.encryption_key}
         secrets |= {f"HMAC_KEY_V{n}": key for n, key in self.hmac_keys.items()}
         for name, value in secrets.items():
             text = value.get_secret_value()
@@ -84,6 +92,15 @@ class Settings(BaseSettings):
                 msg = f"{name} must be a secret of your own of at least 32 bytes in production"
                 raise ValueError(msg)
         return self
+
+    @property
+    def secret_keys(self) -> list[str]:
+        """The signing key, then the earlier ones."""
+        return [self.secret_key.get_secret_value(), *_listed(self.previous_secret_keys)]
+
+    @property
+    def encryption_keys(self) -> list[str]:
+        return _listed(self.encryption_key)
 
     @property
     def production(self) -> bool:
@@ -117,6 +134,10 @@ class _EnvWithFiles(EnvSettingsSource):
         if keys:
             found["hmac_keys"] = keys
         return found
+
+
+def _listed(secret: SecretStr) -> list[str]:
+    return [part.strip() for part in secret.get_secret_value().split(",") if part.strip()]
 
 
 def _read_secret(name: str, path: str) -> str:

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.platform.jwt import TokenType
 from api.platform.services import read_claims
 from playpark.canonical import StrictJsonError, loads_strict
 
@@ -42,11 +43,19 @@ class PrivateRoute(PublicRoute):
     """A route with a token, which is verified before the body is read: a stranger cannot make
     the server parse megabytes."""
 
+    tokens: ClassVar[tuple[TokenType, ...]] = (TokenType.DEVICE, TokenType.ACCESS)
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def known(request: Request) -> Response:
-            request.state.claims = read_claims(request)
+            request.state.claims = read_claims(request, *self.tokens)
             return await handle(request)
 
         return known
+
+
+class ProviderRoute(PrivateRoute):
+    """A route for the operator of many tenants (R44)."""
+
+    tokens = (TokenType.PROVIDER,)

@@ -6,7 +6,7 @@ from typing import Any
 from api.audit import service as audit
 from api.events import service as events
 from api.platform.operations import chain_key
-from api.platform.scope import Device, Scope
+from api.platform.scope import Scope, server_scope
 from api.platform.services import Platform
 from api.platform.uow import UnitOfWork, Work
 from api.reports import reconciling
@@ -15,16 +15,11 @@ from api.reports.repository import ReconciliationRepository, StoreRef, own_store
 from playpark.clock import business_date, business_day_start, park_zone
 from playpark.contracts.employees import Permission
 from playpark.contracts.reports import Reconciliation
-from playpark.contracts.tenancy import DeviceCaps, DeviceType
 from playpark.errors import ErrorCode, PlayParkError
 
 FAILED = "reconciliation.failed"
 AFTER_CUTOFF = timedelta(minutes=20)
 """From then on a day is over: what was sold in its last minutes has come."""
-SERVER = Device(
-    device_id="server", code="", number=0, type=DeviceType.ADMIN, name="Server", caps=DeviceCaps()
-)
-"""Who writes where no device asks: its audit rows are a chain of the store's own (R45)."""
 
 
 def due_at(store: StoreRef, day: date) -> datetime:
@@ -71,7 +66,7 @@ async def run(uow: UnitOfWork, store: StoreRef, day: date) -> Reconciliation:
 
 async def keep(uow: UnitOfWork, store: StoreRef, result: Reconciliation) -> None:
     """Store a result; a broken day is an event and an audit row of the same transaction."""
-    scope = _server(store)
+    scope = server_scope(store.tenant_id, store.store_id, store.tz)
 
     async def transaction(work: Work) -> None:
         results = ReconciliationRepository.of(work, scope)
@@ -107,14 +102,3 @@ def _facts(result: Reconciliation) -> dict[str, Any]:
             for each in result.breaks
         ],
     }
-
-
-def _server(store: StoreRef) -> Scope:
-    return Scope(
-        tenant_id=store.tenant_id,
-        store_id=store.store_id,
-        device=SERVER,
-        actor=None,
-        catalog_version=0,
-        tz=store.tz,
-    )

@@ -1,4 +1,4 @@
-"""Stores and devices as the programs see them (R40, R44)."""
+"""Stores, devices and what is switched on, as the programs see them (R40, R44)."""
 
 from enum import StrEnum
 
@@ -20,12 +20,29 @@ class DeviceStatus(StrEnum):
     REVOKED = "revoked"
 
 
+class Feature(StrEnum):
+    """What a tenant or store can switch on and off; all are on by default (R40, 001 §8)."""
+
+    KIOSK = "kiosk"
+    GATE_BINDING = "gate_binding"
+    MULTI_PRICE = "multi_price"
+    WEBHOOKS = "webhooks"
+
+
+class OfflineCap(View):
+    """How much a device may sell before the server has heard of it: sales and satang (R39)."""
+
+    sales: int | None = None
+    satang: int | None = None
+
+
 class DeviceCaps(View):
     """What a device may do besides what its people may do (R40)."""
 
     can_sell: bool = False
     can_redeem: bool = False
     kiosk_mode: bool = False
+    offline_cap: OfflineCap | None = None
 
 
 class StoreView(View):

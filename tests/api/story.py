@@ -3,62 +3,9 @@
 from typing import Any
 
 from playpark.ids import new_ulid
+from tests.api import story_audit, story_people, story_provider, story_secrets, story_tenancy
+from tests.api.story_teller import OWNER, SUPERVISOR, Story
 from tests.outside import CASHIER, Outsider
-
-HIDDEN = {"device_token", "access_token", "refresh_token", "short_code_key", "approval_token"}
-SUPERVISOR = {"email": "supervisor@demo.playpark", "pin": "9999"}
-OWNER = {"email": "owner@demo.playpark", "pin": "8888"}
-
-
-def hide(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: "…" if k in HIDDEN and v else hide(v) for k, v in value.items()}
-    return [hide(item) for item in value] if isinstance(value, list) else value
-
-
-class Story:
-    """Calls the API and keeps each request and answer under its documented name."""
-
-    def __init__(self, client: Outsider) -> None:
-        self.client = client
-        self.told: dict[str, dict[str, Any]] = {}
-        self.cashier = self.supervisor = self.owner = self.customer_id = ""
-        self.lines: list[dict[str, Any]] = []
-
-    async def tell(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        name: str | None = None,
-        key: bool = False,
-        approval: str | None = None,
-        **query: Any,
-    ) -> Any:
-        """`path` in the documented form is `name`, where ids stand in it."""
-        headers = {"Authorization": f"Bearer {self.client.token}"} if self.client.token else {}
-        if key:
-            headers["Idempotency-Key"] = new_ulid()
-        if approval:
-            headers["X-Approval"] = approval
-        response = await self.client.http.request(
-            method, path, json=body, headers=headers, params=query
-        )
-        assert response.status_code == 200, (method, path, response.text)
-        example = {"response": hide(response.json())}
-        if body is not None:
-            example["request"] = hide(body)
-        self.told[f"{method} {name or path}"] = example
-        return response.json()["data"]
-
-    async def approval(self, action: str, entity_id: str, amount: int | None = None) -> str:
-        """The owner's yes, for whoever of the others is logged in."""
-        body = {**OWNER, "action": action, "entity_id": entity_id}
-        if amount is not None:
-            body["amount"] = amount
-        granted = await self.tell("POST", "/v1/approvals/verify_pin", body)
-        return str(granted["approval_token"])
 
 
 async def tell_all(client: Outsider) -> dict[str, dict[str, Any]]:
@@ -72,6 +19,8 @@ async def tell_all(client: Outsider) -> dict[str, dict[str, Any]]:
     await _close(story)
     await _count_the_drawer(story)
     await _look_into_the_books(story)
+    for part in (story_tenancy, story_people, story_secrets, story_audit, story_provider):
+        await part.tell(story)
     await story.tell("POST", "/v1/auth/logout")
     return story.told
 

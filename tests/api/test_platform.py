@@ -266,6 +266,9 @@ def test_production_refuses_default_secrets(
     with pytest.raises(PlayParkError, match="SECRET_KEY must be a secret of your own"):
         load_settings()
     monkeypatch.setenv("SECRET_KEY", "s" * 40)
+    with pytest.raises(PlayParkError, match="ENCRYPTION_KEY must be a secret of your own"):
+        load_settings()
+    monkeypatch.setenv("ENCRYPTION_KEY", "e" * 40)
     with pytest.raises(PlayParkError, match="HMAC_KEY_V1 must be a secret of your own"):
         load_settings()
     secret = no_dotenv / "hmac"

@@ -133,7 +133,7 @@ async def test_a_package_that_is_not_on_sale_is_never_shown_and_cannot_be_sold(
         {"ticket_ids": [[]]},
         {"ticket_ids": [["01HZZZZZZZZZZZZZZZZZZZZZZZ"] * 2]},
         {"short_codes": [["ABCDEFGH"]]},
-        {"receipt_no": "99-S000001"},
+        {"receipt_no": "ZZ-S000001"},
         {"receipt_no": "nonsense"},
     ],
 )

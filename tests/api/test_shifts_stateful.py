@@ -62,7 +62,9 @@ def scope_of_a_new_till() -> Scope:
         caps=DeviceCaps(can_sell=True),
     )
     nok = Actor("nok", "Nok", permissions=frozenset(Permission))
-    return Scope("tenant", "store", device, nok, catalog_version=0, tz="Asia/Bangkok")
+    return Scope(
+        "tenant", "store", device, nok, catalog_version=0, tz="Asia/Bangkok", home_store_id="store"
+    )
 
 
 class DrawerMachine(RuleBasedStateMachine):
@@ -223,7 +225,9 @@ def test_R27_a_drawer_always_agrees_with_its_model(mongo_uri: str, database: str
         async def connect() -> Platform:
             mongo = Mongo(mongo_uri, name)
             await mongo.create_indexes(DOCUMENTS)
-            return Platform.build(Settings(), mongo, SystemClock(), publish=nobody)
+            return Platform.build(
+                Settings(), mongo, SystemClock(), publish=nobody, note_refusal=nobody
+            )
 
         async def nobody(*_: Any) -> None:
             """Nothing is published here: the store's settings are the defaults."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.cli import _listen
+from api.cli.serving import _listen
 
 
 def playpark(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -83,6 +83,7 @@ def test_the_demo_park_is_refused_in_production(tmp_path: Path, mongo_uri: str) 
             ENVIRONMENT="production",
             SECRET_KEY="s" * 40,
             HMAC_KEY_V1="h" * 40,
+            ENCRYPTION_KEY="e" * 40,
         )
     )
     assert "public PINs" in told

@@ -1,0 +1,5 @@
+"""HTTP of the audit trail."""
+
+from api.platform.http import private_router
+
+private = private_router("audit")

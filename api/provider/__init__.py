@@ -1,0 +1,1 @@
+"""The operator of many tenants: tenants, heartbeats, alerts, usage (R44)."""

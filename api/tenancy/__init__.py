@@ -1,0 +1,1 @@
+"""Stores, site keys and devices, and how a park is opened (R40, R44)."""

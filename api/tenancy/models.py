@@ -1,0 +1,5 @@
+"""What tenancy stores."""
+
+from api.platform.documents import Model
+
+DOCUMENTS: tuple[type[Model], ...] = ()
