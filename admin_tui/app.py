@@ -71,8 +71,8 @@ class AdminApp(ParkApp):
         await self._office.pair(details)
         self.switch_screen(self._login("Paired. Log in with your email address and PIN."))
 
-    async def _log_in(self, email: str, pin: str) -> None:
-        await self._office.log_in(email, pin)
+    async def _log_in(self, email: str, pin: str, code: str | None) -> None:
+        await self._office.log_in(email, pin, code)
         self.switch_screen(OfficeScreen(self._office))
 
     def action_log_out(self) -> None:

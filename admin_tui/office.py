@@ -105,10 +105,13 @@ class Office:
             )
         await self._log_in_device()
 
-    async def log_in(self, email: str, pin: str) -> None:
-        """Log an employee in. Raises PlayParkError with the sentence to show."""
+    async def log_in(self, email: str, pin: str, code: str | None = None) -> None:
+        """Log an employee in, with the code of who has an authenticator app.
+
+        Raises PlayParkError with the sentence to show.
+        """
         try:
-            body = EmployeeLoginIn(email=email, pin=pin)
+            body = EmployeeLoginIn(email=email, pin=pin, totp=code)
         except ValidationError as wrong:
             message = "Type your email address, and your PIN of 4 to 8 digits."
             raise PlayParkError(ErrorCode.VALIDATION, message) from wrong

@@ -1,12 +1,14 @@
 """The whole composition of the API on one page."""
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api.approvals import routes as approvals
 from api.approvals.models import Approval, ReasonCode
+from api.audit import models as audit_models
 from api.audit import refusals
 from api.audit import routes as audit
-from api.audit.models import AuditHead, AuditRow
 from api.catalog import routes as catalog
 from api.catalog import service as catalog_service
 from api.catalog.models import (
@@ -25,8 +27,13 @@ from api.customers import routes as customers
 from api.customers.models import Customer, PointsEntry
 from api.demo_park import load_demo_park
 from api.events.models import Event
+from api.identity import people_routes as people
 from api.identity import routes as identity
 from api.identity.models import (
+    Authenticator,
+    AuthorityRow,
+    AuthorityTurn,
+    Budget,
     Device,
     Employee,
     Membership,
@@ -39,11 +46,12 @@ from api.identity.models import (
 from api.open_tickets import routes as open_tickets
 from api.open_tickets.models import OpenTicket
 from api.platform.authority import DeviceAuthority
+from api.platform.background import JobLease
 from api.platform.docs import install_docs
 from api.platform.documents import Model
 from api.platform.health import Measure, Metrics, health_routes, time_route
 from api.platform.http import install_error_handlers, public_router
-from api.platform.middleware import BodyLimit, RequestContext
+from api.platform.middleware import CROSS_ORIGIN, BodyLimit, RequestContext
 from api.platform.mongo import Mongo
 from api.platform.openapi import describe
 from api.platform.operations import OpRecord
@@ -55,7 +63,7 @@ from api.receipts.models import Counter, LedgerEntry
 from api.refunds import routes as refunds
 from api.refunds.models import Refund, Reprint, VoidedSale
 from api.reports import routes as reports
-from api.reports.models import JobLease, StoredReconciliation
+from api.reports.models import StoredReconciliation
 from api.sales import routes as sales
 from api.sales.models import Payment, Sale, TrainingSale
 from api.secrets import models as secrets_models
@@ -75,7 +83,8 @@ from playpark import __version__
 from playpark.clock import Clock, SystemClock
 
 DOCUMENTS: tuple[type[Model], ...] = (
-    *(Tenant, Store, SiteKey, Device, DeviceAuthority, Employee, Role, Membership, PinAttempts),
+    *(Tenant, Store, SiteKey, Device, DeviceAuthority, Employee, Role, Membership),
+    *(PinAttempts, Budget, Authenticator, AuthorityRow, AuthorityTurn),
     *(Approval, ReasonCode, Customer, PointsEntry, Timecard),
     *(Zone, Tax, Package, PriceList, PricingRule, RuleUses, Discount, PaymentType),
     *(ReceiptTemplate, StoredSnapshot, Overrides),
@@ -83,7 +92,8 @@ DOCUMENTS: tuple[type[Model], ...] = (
     *(Shift, ZCounter, Sale, Payment, LedgerEntry, Counter, Ticket, Redemption),
     *(OpenTicket, TrainingSale),
     *(Refund, VoidedSale, Reprint),
-    *(OpRecord, Event, AuditRow, AuditHead),
+    *(OpRecord, Event),
+    *audit_models.DOCUMENTS,
     *(StoredReconciliation, JobLease),
     *tenancy_models.DOCUMENTS,
     *secrets_models.DOCUMENTS,
@@ -91,7 +101,9 @@ DOCUMENTS: tuple[type[Model], ...] = (
 )
 ROUTERS = (
     identity.public,
+    identity.either,
     identity.private,
+    people.private,
     tenancy.private,
     catalog.private,
     shifts.private,
@@ -122,6 +134,7 @@ async def prepare(
     """
     await mongo.ping()
     await mongo.create_indexes(DOCUMENTS)
+    await provider_models.create_view(mongo)
     platform = Platform.build(
         settings,
         mongo,
@@ -147,10 +160,11 @@ def create_app(platform: Platform) -> FastAPI:
         openapi_url="/openapi.json" if settings.docs_enabled else None,
     )
     app.state.platform = platform
+    app.state.routers = ROUTERS
     versioned = APIRouter()
     for part in (time_route(public_router("health")), *ROUTERS):
         versioned.include_router(part)
-    metrics = Metrics()
+    app.state.metrics = metrics = Metrics(platform.limits)
     app.include_router(health_routes(metrics))
     app.include_router(versioned, prefix="/v1")
     app.include_router(versioned, prefix="/api/v1", include_in_schema=False)
@@ -160,6 +174,10 @@ def create_app(platform: Platform) -> FastAPI:
         install_docs(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit)
+    if settings.origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.origins, **CROSS_ORIGIN)
     app.add_middleware(Measure, metrics=metrics)
     app.add_middleware(RequestContext)
+    if settings.proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies)
     return app

@@ -1,15 +1,12 @@
 """The demo park of config/park.demo.toml, loaded where it is missing; refused in production."""
 
 import hashlib
-import secrets
 import tomllib
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
-from api.approvals.models import ReasonCode
-from api.approvals.repository import ReasonCodeRepository
 from api.catalog.editing import insert
 from api.catalog.parts import (
     DISCOUNTS,
@@ -21,20 +18,20 @@ from api.catalog.parts import (
     Edit,
     Part,
 )
-from api.identity.devices import secret_hash
-from api.identity.models import Employee, Membership, Role, SiteKey, Store, Tenant
+from api.identity.devices import KEY_GROUP, secret_hash
+from api.identity.models import Employee, SiteKey, Store
 from api.identity.repository import (
-    EmployeeRepository,
-    MembershipRepository,
-    RoleRepository,
     SiteKeyRepository,
     StoreRepository,
     TenantRepository,
 )
-from api.platform.documents import scoped_id
 from api.platform.repository import Repository
 from api.platform.services import Platform
 from api.platform.uow import Work
+from api.platform.vault import Vault
+from api.provider import operators
+from api.provider.repository import OperatorRepository
+from api.tenancy.opening import add_reasons, add_roles, defaults, employ, new_tenant
 from playpark.contracts.catalog import PackageIn, TaxIn, ZoneIn
 from playpark.contracts.rules import DiscountIn, PaymentTypeIn, RuleIn
 from playpark.errors import ErrorCode, PlayParkError
@@ -60,30 +57,38 @@ async def load_demo_park(platform: Platform) -> None:
         raise PlayParkError(ErrorCode.PERMISSION, message)
     park = tomllib.loads(config_path("park.demo.toml").read_text(encoding="utf-8"))
     for tenant in park["tenant"]:
-
-        async def load(work: Work, tenant: dict[str, Any] = tenant) -> None:
-            tenant_id = demo_id("tenant", tenant["slug"])
-            store_id = demo_id("store", tenant["store"]["slug"])
-            if await TenantRepository(work, tenant_id, None).find_one(_id=tenant_id) is None:
-                await _load_tenant(work, tenant_id, store_id, tenant)
-                await _load_people(platform, work, tenant_id, store_id, tenant)
-            if await _load_catalog(work, tenant_id, store_id, tenant):
-                await platform.publish(work, tenant_id, store_id)
-
-        await platform.uow.run(load)
+        await _load(platform, tenant)
+    for told in park["operator"]:
+        if await OperatorRepository(platform.uow.reading()).find_one(email=told["email"]) is None:
+            await operators.create(platform, told["email"], told["password"])
 
 
-async def _load_tenant(work: Work, tenant_id: str, store_id: str, park: dict[str, Any]) -> None:
+async def _load(platform: Platform, park: dict[str, Any]) -> None:
+    tenant_id, store_id = demo_id("tenant", park["slug"]), demo_id("store", park["store"]["slug"])
+    known = await TenantRepository(platform.uow.reading(), tenant_id, None).find_one(_id=tenant_id)
+    # Hashing takes its time, so it is done before the transaction.
+    people = [] if known else [await _person(platform, tenant_id, p) for p in park["employee"]]
+
+    async def load(work: Work) -> None:
+        if await TenantRepository(work, tenant_id, None).find_one(_id=tenant_id) is None:
+            await _load_tenant(platform.vault, work, tenant_id, store_id, park)
+            ids = {name: demo_id("role", f"{park['slug']}/{name}") for name in defaults().roles}
+            await add_roles(work, tenant_id, ids)
+            for employee, told in zip(people, park["employee"], strict=True):
+                await employ(work, store_id, employee, [ids[told["role"]]])
+            await add_reasons(work, tenant_id, store_id, defaults().reasons)
+        if await _load_catalog(work, tenant_id, store_id, park):
+            await platform.publish(work, tenant_id, store_id)
+
+    await platform.uow.run(load)
+
+
+async def _load_tenant(
+    vault: Vault, work: Work, tenant_id: str, store_id: str, park: dict[str, Any]
+) -> None:
     shop = park["store"]
     area: dict[str, Any] = {"tenant_id": tenant_id, "store_id": store_id}
-    tenant = Tenant(
-        id=tenant_id,
-        tenant_id=tenant_id,
-        name=park["name"],
-        legal_name=park["legal_name"],
-        tz=park["tz"],
-        short_code_key=secrets.token_hex(32),
-    )
+    words = {name: park[name] for name in ("name", "legal_name", "tz")}
     store = Store(
         id=store_id,
         **area,
@@ -93,41 +98,26 @@ async def _load_tenant(work: Work, tenant_id: str, store_id: str, park: dict[str
         receipt_footer=shop.get("receipt_footer", []),
         tax_registration=shop.get("tax_registration"),
     )
-    await TenantRepository(work, tenant_id, None).insert(tenant)
+    key = SiteKey(
+        id=secret_hash(shop["site_key"]),
+        **area,
+        site_key_id=demo_id("site_key", shop["slug"]),
+        prefix=shop["site_key"][:KEY_GROUP],
+        auto_approve=True,
+    )
+    await TenantRepository(work, tenant_id, None).insert(new_tenant(vault, tenant_id, **words))
     await StoreRepository(work, tenant_id, store_id).insert(store)
-    key = SiteKey(id=secret_hash(shop["site_key"]), **area, auto_approve=True)
     await SiteKeyRepository(work, tenant_id, store_id).insert(key)
 
 
-async def _load_people(
-    platform: Platform, work: Work, tenant_id: str, store_id: str, park: dict[str, Any]
-) -> None:
-    for role in park["role"]:
-        await RoleRepository(work, tenant_id, None).insert(
-            Role(
-                id=demo_id("role", role["slug"]),
-                tenant_id=tenant_id,
-                name=role["name"],
-                permissions=role["permissions"],
-            )
-        )
-    for person in park["employee"]:
-        employee = Employee(
-            id=demo_id("employee", person["slug"]),
-            tenant_id=tenant_id,
-            name=person["name"],
-            email=person["email"],
-            pin_hash=platform.pins.hash(person["pin"]),
-        )
-        membership = Membership(
-            id=scoped_id(tenant_id, store_id, employee.id),
-            tenant_id=tenant_id,
-            store_id=store_id,
-            employee_id=employee.id,
-            roles=[demo_id("role", person["role"])],
-        )
-        await EmployeeRepository(work, tenant_id, None).insert(employee)
-        await MembershipRepository(work, tenant_id, store_id).insert(membership)
+async def _person(platform: Platform, tenant_id: str, told: dict[str, Any]) -> Employee:
+    return Employee(
+        id=demo_id("employee", told["slug"]),
+        tenant_id=tenant_id,
+        name=told["name"],
+        email=told["email"],
+        pin_hash=await platform.pins.hash(told["pin"]),
+    )
 
 
 async def _load_catalog(work: Work, tenant_id: str, store_id: str, park: dict[str, Any]) -> bool:
@@ -140,13 +130,6 @@ async def _load_catalog(work: Work, tenant_id: str, store_id: str, park: dict[st
         for document_id in missing:
             await insert(edit, part, document_id, entries[document_id])
         added += len(missing)
-    codes = {demo_id("reason_code", each["code"]): each for each in park.get("reason_code", [])}
-    reasons = ReasonCodeRepository(work, tenant_id, store_id)
-    for document_id in await _missing(reasons, list(codes)):
-        fields = codes[document_id]
-        code = ReasonCode(id=document_id, tenant_id=tenant_id, store_id=store_id, **fields)
-        await reasons.insert(code)
-        added += 1
     return added > 0
 
 

@@ -3,7 +3,10 @@
 import contextlib
 from collections.abc import AsyncIterator
 
+from api.audit import nightly as audit
+from api.platform import usage
 from api.platform.services import Platform
+from api.provider import watch
 from api.reports import nightly as reconciliation
 
 
@@ -11,6 +14,9 @@ from api.reports import nightly as reconciliation
 async def running(platform: Platform, *, nightly: bool) -> AsyncIterator[None]:
     """All jobs, for as long as the block lasts; `nightly` ones only where asked for."""
     async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(usage.writing(platform.usage, platform.uow))
+        await stack.enter_async_context(watch.running(platform.uow))
         if nightly:
             await stack.enter_async_context(reconciliation.running(platform))
+            await stack.enter_async_context(audit.running(platform))
         yield

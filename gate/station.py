@@ -19,9 +19,10 @@ from gate.sources import FrameSource, Newest
 from playpark.client import ApiClient
 from playpark.clock import Clock
 from playpark.contracts.catalog import ZoneView
+from playpark.contracts.provider import PartState
 from playpark.contracts.tenancy import DeviceType
 from playpark.contracts.tickets import Direction
-from playpark.device import DeviceStore, SyncEngine, login, pair
+from playpark.device import DeviceStore, Heart, SyncEngine, login, pair
 from playpark.errors import ErrorCode, PlayParkError
 
 
@@ -56,7 +57,8 @@ class Station:
         self._deadline = deadline
         self._transport = transport
         self._newest: Newest | None = None
-        self._sending: asyncio.Task[None] | None = None
+        self._beside: list[asyncio.Task[None]] = []
+        """What runs beside the scans: the outbox and the heartbeat."""
         self._line(api_url)
 
     async def __aenter__(self) -> Self:
@@ -72,10 +74,9 @@ class Station:
 
     async def close(self) -> None:
         """Let go of camera, line and disk; what is queued stays on the disk."""
-        if self._sending is not None:
-            self._sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sending
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
         if self._newest is not None:
             await asyncio.to_thread(self._newest.close)
         elif self.source is not None:
@@ -136,7 +137,9 @@ class Station:
     async def scans(self, *, live: bool) -> AsyncGenerator[Scan]:
         """The gate at work. `live`: newest frames and keys, without end; else every frame of a
         file, to its end. Raises SourceError where a file cannot be read on."""
-        self._sending = asyncio.create_task(self.engine.run_forever())
+        heart = Heart(self.store, self.client, self.clock, camera=self._camera)
+        beside = (self.engine.run_forever(), heart.run_forever())
+        self._beside = [asyncio.create_task(each) for each in beside]
         parts = (self.decoder, Presentations(), self.admission)
         if not live and self.source is not None and self.source.fps is not None:
             scans = run(every_frame(self.source), *parts)
@@ -150,6 +153,11 @@ class Station:
                 yield scan
 
     # --- parts --------------------------------------------------------------------------
+
+    def _camera(self) -> PartState:
+        if self.source is None:
+            return PartState.NONE
+        return PartState.FAILED if self.fault else PartState.OK
 
     def _line(self, api_url: str) -> None:
         self.client = ApiClient(api_url, transport=self._transport)

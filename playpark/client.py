@@ -28,6 +28,7 @@ from playpark.contracts.customers import CustomerIn, CustomerView
 from playpark.contracts.employees import EmployeeLoginIn, EmployeeSession, EmployeeView
 from playpark.contracts.open_tickets import OpenTicketIn, OpenTicketSummary, OpenTicketView
 from playpark.contracts.pricing import PreviewIn, PricedCart
+from playpark.contracts.provider import HeartbeatAnswer, HeartbeatIn
 from playpark.contracts.sales import SaleAnswer, SaleIn, SaleSummary
 from playpark.contracts.shifts import (
     ShiftClosed,
@@ -125,6 +126,10 @@ class ApiClient:
     async def me(self) -> EmployeeView:
         return await self._call("GET", "/employees/me", EmployeeView)
 
+    async def heartbeat(self, body: HeartbeatIn) -> HeartbeatAnswer:
+        """Tell how this device is, and hear what it should know."""
+        return await self._call("POST", "/provider/heartbeats", HeartbeatAnswer, body)
+
     async def time(self) -> datetime:
         """The server's time: the cheapest way to see that it is there."""
         return (await self._call("GET", "/time", ServerTime)).now
@@ -163,8 +168,8 @@ class ApiClient:
         query = {"limit": limit}
         return await self._call("GET", "/open_tickets", Page[OpenTicketSummary], query=query)
 
-    async def park(self, body: OpenTicketIn) -> OpenTicketView:
-        return await self._call("POST", "/open_tickets", OpenTicketView, body)
+    async def park(self, op_id: str, body: OpenTicketIn) -> OpenTicketView:
+        return await self._call("POST", "/open_tickets", OpenTicketView, body, op_id=op_id)
 
     async def open_ticket(self, open_ticket_id: str) -> OpenTicketView:
         """One parked cart, priced as of now."""

@@ -1,6 +1,6 @@
 """Whether a ticket admits: one pure decision for the server and every gate (R18–R20, R51).
 
-The caller has verified the token; `ticket` is None where no ticket has that id.
+The caller has verified the token's signature; `ticket` is None where no ticket has that id.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,14 @@ from playpark.contracts.catalog import PackageKind
 from playpark.contracts.tickets import Direction, FailReason, RedemptionResult, TicketStatus
 
 ANTI_PASSBACK = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """The key of a token: its kid, and since when it signs nothing any more (R21)."""
+
+    kid: str
+    not_after: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +37,19 @@ class TicketState:
     ends_at: datetime | None = None
     """When a timepass that has started runs out."""
     training: bool = False
+    kid: str = ""
+    """Of the key that it was issued with."""
+    issued_at: datetime | None = None
+    """By the server's clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """One showing of a ticket at a place and a moment."""
+    """One showing of a ticket at a place and a moment.
+
+    `key` is the token's, None where a short code was typed. `binding`: whether tickets are held
+    to their zones and devices here (R40).
+    """
 
     at: datetime
     direction: Direction = Direction.ENTRY
@@ -42,6 +58,8 @@ class Scan:
     credit_price: int | None = None
     """What this zone takes from a credit ticket, satang."""
     anti_passback: timedelta = ANTI_PASSBACK
+    key: SigningKey | None = None
+    binding: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +89,8 @@ def decide(ticket: TicketState | None, scan: Scan) -> Decision:
     """
     if ticket is None:
         return refuse(FailReason.UNKNOWN_TICKET)
+    if not authentic(ticket, scan.key):
+        return refuse(FailReason.INVALID_SIG)
     if scan.direction is Direction.EXIT:
         return Decision(RedemptionResult.PASS, None, remaining(ticket, scan.at))
     if ticket.kind is PackageKind.BUNDLE:
@@ -84,6 +104,16 @@ def decide(ticket: TicketState | None, scan: Scan) -> Decision:
         return Decision(RedemptionResult.PASS, None, minutes, ends_at=ends_at)
     spend = cost(ticket, scan)
     return Decision(RedemptionResult.PASS, None, ticket.quota - ticket.used - spend, spend=spend)
+
+
+def authentic(ticket: TicketState, key: SigningKey | None) -> bool:
+    """Whether the ticket was issued with the key of the token, while that still signed (R21)."""
+    if key is None:
+        return True
+    in_time = key.not_after is None or (
+        ticket.issued_at is not None and ticket.issued_at <= key.not_after
+    )
+    return ticket.kid == key.kid and in_time
 
 
 def cost(ticket: TicketState, scan: Scan) -> int:
@@ -116,10 +146,12 @@ def _objections(ticket: TicketState, scan: Scan) -> Iterator[FailReason]:
 
 
 def _valid_here(ticket: TicketState, scan: Scan) -> bool:
-    if ticket.zones and scan.zone_id is not None and scan.zone_id not in ticket.zones:
-        return False
     if ticket.kind is PackageKind.CREDIT and scan.credit_price is None:
         return False  # this place takes no credit
+    if not scan.binding:
+        return True
+    if ticket.zones and scan.zone_id is not None and scan.zone_id not in ticket.zones:
+        return False
     return not ticket.allowed_devices or scan.device_id in ticket.allowed_devices
 
 

@@ -13,6 +13,7 @@ from textual.screen import Screen
 
 from playpark.clock import Clock, park_zone
 from playpark.contracts.pricing import PaymentMethod
+from playpark.contracts.provider import HeartbeatAnswer
 from playpark.contracts.timecards import TimecardEvent
 from playpark.device import StoredOp
 from playpark.errors import PlayParkError
@@ -78,6 +79,12 @@ class PosApp(ParkApp):
             self.run_worker(self.till.papers.run(), group="papers", exclusive=True)
         if self.till.store.identity is not None:
             self.run_worker(self.till.engine.run_forever(), group="sync", exclusive=True)
+            self.run_worker(
+                self.till.heart(self._hear).run_forever(),
+                group="heart",
+                exclusive=True,
+                exit_on_error=False,
+            )
 
     # --- what is shown ------------------------------------------------------------------
 
@@ -168,8 +175,8 @@ class PosApp(ParkApp):
             self._start()
             self._route()
 
-    async def _log_in(self, email: str, pin: str) -> None:
-        await self.till.log_in(email, pin)
+    async def _log_in(self, email: str, pin: str, code: str | None) -> None:
+        await self.till.log_in(email, pin, code)
         self.run_worker(self.till.papers.resume(self.till.papers.due, SALE_DEADLINE_S))
 
     def action_log_out(self) -> None:
@@ -181,6 +188,12 @@ class PosApp(ParkApp):
         if isinstance(self.screen, OpenShiftScreen):
             flow = ServiceFlow(self, self.till)
             self.run_worker(self._told(flow.difference()), group="flow", exclusive=True)
+
+    def _hear(self, answer: HeartbeatAnswer) -> None:
+        """The server answers a heartbeat: newer prices are fetched at once (R46)."""
+        catalog = self.till.counter.catalog
+        if catalog is not None and answer.catalog_version > catalog.catalog_version:
+            self._refresh_catalog()
 
     def _refresh_catalog(self) -> None:
         if self._stage is TillState.SELLING and self.till.engine.online:

@@ -11,11 +11,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from playpark.contracts.provider import PartState
 from playpark.contracts.sync import OpKind, OpResult, OpStatus
 from playpark.device import DeviceStore, OpState, PrintState, StoredOp, SyncEngine
 from playpark.errors import PlayParkError
 from playpark.printing.transport import PrinterError
-from terminal.printer import Paper, ReceiptPrinter
+from terminal.printer import NO_PRINTER, Paper, ReceiptPrinter
 
 Draw = Callable[[StoredOp, dict[str, Any]], list[Paper]]
 """The papers of an applied operation, from the server's answer."""
@@ -71,6 +72,13 @@ class Papers:
         if self.error:
             return "PRINTER FAILED"
         return f"{len(self._waiting)} to print" if self._waiting else self._printer.name
+
+    @property
+    def printer_part(self) -> PartState:
+        """The printer as the heartbeat tells it."""
+        if self.error:
+            return PartState.FAILED
+        return PartState.NONE if self._printer.name == NO_PRINTER else PartState.OK
 
     @property
     def doubtful(self) -> list[str]:

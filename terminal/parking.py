@@ -5,6 +5,7 @@ from pydantic import ValidationError
 from playpark.contracts.customers import CustomerIn, CustomerView
 from playpark.contracts.open_tickets import OpenTicketIn, OpenTicketSummary, OpenTicketView
 from playpark.errors import ErrorCode, PlayParkError
+from playpark.ids import new_ulid
 from playpark.money import format_satang
 from terminal.basket import Guest, Parked
 from terminal.counter import Counter
@@ -17,6 +18,8 @@ class Parking:
     def __init__(self, counter: Counter, selling: Selling) -> None:
         self._counter = counter
         self._selling = selling
+        self._sent: tuple[OpenTicketIn, str] | None = None
+        """What was sent last without an answer, and its op_id: sent again, it is parked once."""
 
     async def park(self, name: str) -> OpenTicketView:
         """Put the basket aside under a name that another cashier recognises.
@@ -38,7 +41,10 @@ class Parking:
             message = "Type a name to find it by, such as: family in red."
             raise PlayParkError(ErrorCode.VALIDATION, message) from wrong
         before = basket.rung
-        view = await counter.ask(lambda server: server.park(body))
+        op_id = self._sent[1] if self._sent and self._sent[0] == body else new_ulid()
+        self._sent = (body, op_id)
+        view = await counter.ask(lambda server: server.park(op_id, body))
+        self._sent = None
         # Parked it is: whatever becomes of its old place, it must not be parked once more.
         if basket.rung is before:
             self._selling.empty()

@@ -16,6 +16,8 @@ from playpark.printing.escpos import to_escpos
 from playpark.printing.letterhead import Letterhead
 from playpark.printing.transport import PrinterTarget, TargetKind
 
+NO_PRINTER = "no printer"
+
 
 @dataclass(frozen=True, slots=True)
 class Paper:
@@ -56,7 +58,7 @@ class PaperPrinter:
 
     @property
     def name(self) -> str:
-        return "no printer" if self.target.kind is TargetKind.NONE else "printer ok"
+        return NO_PRINTER if self.target.kind is TargetKind.NONE else "printer ok"
 
     def put_out(self, paper: Paper, *, copy: bool = False) -> None:
         if self.target.kind is TargetKind.NONE:

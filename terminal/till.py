@@ -15,9 +15,11 @@ from playpark.clock import Clock
 from playpark.contracts.catalog import PackageView
 from playpark.contracts.employees import EmployeeLoginIn, EmployeeView, Permission
 from playpark.contracts.pricing import PaymentMethod, PricedCart
+from playpark.contracts.provider import HeartbeatAnswer
 from playpark.contracts.tenancy import DeviceType
 from playpark.device import (
     DeviceStore,
+    Heart,
     PrintState,
     RecentEmployee,
     StoredOp,
@@ -123,6 +125,17 @@ class Till:
     def may(self, permission: Permission) -> bool:
         return self.counter.may(permission)
 
+    def heart(self, heard: Callable[[HeartbeatAnswer], None]) -> Heart:
+        """What tells the server every 30 seconds how this till is."""
+        counter = self.counter
+        return Heart(
+            counter.store,
+            counter.client,
+            counter.clock,
+            printer=lambda: self.papers.printer_part,
+            heard=heard,
+        )
+
     async def close(self) -> None:
         """Give the connection back; the store stays open."""
         await self.counter.client.close()
@@ -142,12 +155,12 @@ class Till:
         self.counter.catalog = await asyncio.to_thread(store.catalog)
         self.tell("")
 
-    async def log_in(self, email: str, pin: str) -> None:
+    async def log_in(self, email: str, pin: str, code: str | None = None) -> None:
         """Log an employee in and refresh the catalogue. Raises PlayParkError: wrong PIN, locked,
-        not allowed to sell, server not reachable."""
+        code missing (details `totp`), not allowed to sell, server not reachable."""
         counter = self.counter
         try:
-            body = EmployeeLoginIn(email=email, pin=pin)
+            body = EmployeeLoginIn(email=email, pin=pin, totp=code)
         except ValidationError as wrong:
             message = "Type an email address, such as nok@park.example, and a PIN of 4 to 8 digits."
             raise PlayParkError(ErrorCode.VALIDATION, message) from wrong

@@ -4,8 +4,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 import httpx
 import pytest
@@ -18,6 +19,18 @@ from tests.outside import Outsider
 settings.register_profile("test", max_examples=200, derandomize=True, deadline=None, database=None)
 settings.register_profile("nightly", max_examples=20_000, deadline=None)
 settings.load_profile("nightly" if os.environ.get("PLAYPARK_FULL") else "test")
+
+# Tests ask more in a second than a park in a day; those of the limits set their own.
+UNLIMITED = {
+    f"LIMIT_{name}": "1000000/second"
+    for name in (
+        *("DEVICE", "DEVICE_BURST", "EMPLOYEE", "GIVING_BACK", "PREVIEW"),
+        *("DEVICE_LOGIN", "ADDRESS_LOGIN", "ENROLMENT"),
+    )
+}
+# All tests come from one address, and many of them are wrong about a PIN.
+UNLIMITED["PIN_FAILURES_PER_IP"] = "1000000"
+os.environ.update(UNLIMITED)
 
 _MONGO = pytest.StashKey[EmbeddedMongo]()
 _FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
@@ -91,18 +104,29 @@ async def gate(api_url: str) -> AsyncIterator[Outsider]:
 class running_api:  # noqa: N801 - used like a function
     """A `playpark api` process on a free port. `pid` is there for tests that kill it."""
 
-    def __init__(self, mongo_uri: str, database: str, *extra: str, port: int = 0) -> None:
-        environment = os.environ | {
+    def __init__(
+        self,
+        mongo_uri: str,
+        database: str,
+        *extra: str,
+        port: int = 0,
+        environment: Mapping[str, str] | None = None,
+        log: IO[str] | None = None,
+    ) -> None:
+        variables = {
+            **os.environ,
             "MONGODB_URI": mongo_uri,
             "MONGODB_DATABASE": database,
             "LOG_LEVEL": "WARNING",
             "ENVIRONMENT": "test",
+            **(environment or {}),
         }
         arguments = ["api", "--demo", "--port", str(port), *extra]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "playpark.cli", *arguments],
-            env=environment,
+            env=variables,
             stdout=subprocess.PIPE,
+            stderr=log,
             text=True,
         )
         self.pid = self._process.pid

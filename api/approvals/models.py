@@ -10,7 +10,10 @@ class Approval(Model):
 
     model_config = ODMConfigDict(
         collection="approvals",
-        indexes=lambda: [ascending("tenant_id", "store_id", "token_hash", unique=True)],
+        indexes=lambda: [
+            ascending("tenant_id", "store_id", "token_hash", unique=True),
+            ascending("tenant_id", "store_id", "_id"),
+        ],
     )
 
     id: str = Field(primary_field=True)

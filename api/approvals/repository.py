@@ -1,13 +1,38 @@
 """Queries on approvals and reason codes."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from api.approvals.models import Approval, ReasonCode
 from api.platform.repository import Repository
 from api.platform.uow import Work
+from playpark.clock import business_day_start
 from playpark.contracts.approvals import ApprovalAction
 from playpark.contracts.employees import Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which approvals a list holds; the days are business dates."""
+
+    action: ApprovalAction | None = None
+    used: bool | None = None
+    first: date | None = None
+    last: date | None = None
+
+    def conditions(self, zone: ZoneInfo) -> dict[str, Any]:
+        found: dict[str, Any] = {"action": self.action} if self.action else {}
+        if self.used is not None:
+            found["used_at"] = {"$ne": None} if self.used else None
+        granted = {}
+        if self.first is not None:
+            granted["$gte"] = business_day_start(self.first, zone)
+        if self.last is not None:
+            granted["$lt"] = business_day_start(self.last + timedelta(days=1), zone)
+        return found | ({"granted_at": granted} if granted else {})
 
 
 class ApprovalRepository(Repository[Approval]):
@@ -39,7 +64,8 @@ class ApprovalRepository(Repository[Approval]):
         entities: Collection[str],
         amount: int | None,
         permissions: Collection[Permission],
-        requester_id: str | None,
+        requester_id: str,
+        device_id: str,
     ) -> Approval | None:
         """Use an approval up, once, in time and for what it was granted; None where that is not
         possible, and nothing has changed."""
@@ -55,6 +81,7 @@ class ApprovalRepository(Repository[Approval]):
             amount={"$in": [None, amount]},
             permissions={"$all": sorted(permissions)},
             approver_id={"$ne": requester_id},
+            device_id=device_id,
             **in_time,
         )
 

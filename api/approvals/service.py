@@ -11,7 +11,8 @@ from pymongo.errors import DuplicateKeyError
 from api.approvals.models import Approval, ReasonCode
 from api.approvals.repository import ApprovalRepository, ReasonCodeRepository
 from api.audit import service as audit
-from api.identity import employees
+from api.identity import proving
+from api.identity.proving import Told
 from api.platform.documents import scoped_id
 from api.platform.operations import Operation, chain_key
 from api.platform.scope import Actor, Scope
@@ -57,23 +58,19 @@ def token_hash(token: str) -> str:
 async def verify_pin(platform: Platform, scope: Scope, body: VerifyPinIn) -> ApprovalGranted:
     """A single-use token for one action, from the PIN of who may approve it.
 
-    Raises E_PERMISSION where the approver may not approve this or is who asks, and what
-    `employees.check_pin` raises; wrong PINs count as at the login.
+    Raises E_PERMISSION where the approver may not approve this or is who asks, or where nobody
+    stands at a counter, and what `proving.prove` raises; wrong PINs count as at the login.
     """
-    _, approver = await employees.check_pin(
-        platform,
-        scope,
-        employee_id=body.employee_id,
-        email=body.email,
-        pin=body.pin,
-        failure="approval.pin_failed",
-    )
+    scope.require_paired()
+    told = Told(body.employee_id, body.email, body.pin)
+    proof = await proving.prove(platform, scope, told, failure="approval.pin_failed", codes=False)
+    approver = proof.actor
     refusal = _refusal(scope, approver, body.action)
     token, approval_id = secrets.token_urlsafe(32), new_ulid()
     what = {"action": body.action.value, "amount": body.amount, "approver_id": approver.employee_id}
 
     async def decide(work: Work) -> None:
-        await employees.forget_attempts(work, scope, approver.employee_id)
+        await proof.settle(work)
         if refusal is not None:
             await audit.append(work, scope, "approval.refused", body.entity_id, what)
             return
@@ -138,17 +135,17 @@ async def require(
     """Spend the operation's approval in its transaction, before the effect.
 
     It must be for this `action`, one of the `entities` (the op_id is always one) and, where it
-    names an amount, exactly `amount` satang; the approver holds `approve`, the action's own
-    permission and the `permissions`, and is not who asks. Returns who approved, and flags.
-    Raises E_PERMISSION with reason `approval_required`; what is committed is flagged instead, and
-    an approval that does not fit is left unspent.
+    names an amount, exactly `amount` satang, given on this device; the approver holds `approve`,
+    the action's own permission and the `permissions`, and is not who asks, so somebody has to ask.
+    Returns who approved, and flags. Raises E_PERMISSION with reason `approval_required`; what is
+    committed is flagged instead, and an approval that does not fit is left unspent.
 
     Its two minutes are judged when the operation first arrives with it. One that was answered
     with a refusal or a 503 has spent nothing: the same op_id may come again at any time later,
     another one only within the two minutes. An arrival that could not be written down, because
     the database was away, does not count.
     """
-    if op.approval is not None:
+    if op.approval is not None and scope.actor is not None:
         approvals = ApprovalRepository.of(work, scope)
         hashed, op_key = token_hash(op.approval), scoped_id(scope.device.device_id, op.op_id)
         await approvals.receive(hashed, op_key)
@@ -159,13 +156,16 @@ async def require(
             entities={*entities, op.op_id},
             amount=amount,
             permissions=_needed(action) | set(permissions),
-            requester_id=scope.actor_id,
+            requester_id=scope.actor.employee_id,
+            device_id=scope.device.device_id,
         )
         if approval is not None:
             return EmployeeRef(employee_id=approval.approver_id, name=approval.approver_name), []
     if op.committed:
         return None, [UNAPPROVED]
     message = "A supervisor has to approve this: ask for their PIN."
+    if scope.actor is None:
+        message = "Log in first: a supervisor approves what a person asks for."
     details = {"reason": "approval_required", "action": action.value}
     raise PlayParkError(ErrorCode.PERMISSION, message, details=details)
 

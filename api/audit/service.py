@@ -2,26 +2,16 @@
 
 from typing import Any
 
+from api.audit.links import row_hash, row_id
 from api.audit.models import AuditHead, AuditRow
 from api.audit.repository import AuditHeadRepository, AuditRepository
+from api.platform.documents import scoped_id
+from api.platform.envelope import client, request_id
 from api.platform.operations import chain_key
 from api.platform.scope import Scope
 from api.platform.uow import Work
-from playpark.cash import FIRST_HASH, chain_hash
-
-
-def row_content(row: AuditRow) -> dict[str, Any]:
-    """What a row's hash covers."""
-    return {
-        "chain": row.chain,
-        "seq": row.seq,
-        "ts": row.ts.isoformat(),
-        "actor_id": row.actor_id,
-        "device_id": row.device_id,
-        "event_type": row.event_type,
-        "entity_id": row.entity_id,
-        "payload": row.payload,
-    }
+from playpark.cash import FIRST_HASH
+from playpark.contracts.audit import AuditMark
 
 
 async def append(
@@ -33,8 +23,9 @@ async def append(
     chain = chain_key(scope)
     head = await heads.find_one(_id=chain)
     seq, prev_hash = (head.seq + 1, head.hash) if head else (1, FIRST_HASH)
+    asking = client.get()
     row = AuditRow(
-        id=f"{chain}:{seq}",
+        id=row_id(chain, seq),
         tenant_id=scope.tenant_id,
         store_id=scope.store_id,
         chain=chain,
@@ -44,11 +35,14 @@ async def append(
         device_id=scope.device.device_id,
         event_type=event_type,
         entity_id=entity_id,
+        ip=asking.ip or None,
+        fingerprint=asking.fingerprint or None,
+        request_id=request_id.get() or None,
         payload=payload,
         prev_hash=prev_hash,
         hash="",
     )
-    row.hash = chain_hash(prev_hash, row_content(row))
+    row.hash = row_hash(prev_hash, row.model_dump())
     await AuditRepository.of(work, scope).insert(row)
     # Two processes that read the same head collide here; the later transaction starts again.
     if head is None:
@@ -60,19 +54,9 @@ async def append(
         await heads.update_one({"$set": {"seq": seq, "hash": row.hash}}, _id=chain, seq=head.seq)
 
 
-async def first_broken_link(work: Work, tenant_id: str, store_id: str, chain: str) -> int | None:
-    """The number of the first edited, missing or reordered row of a chain, None for a sound one.
-
-    A truncated tail is named by the number that the head expects.
-    """
-    rows = AuditRepository(work, tenant_id, store_id)
-    prev_hash, seq = FIRST_HASH, 0
-    while page := await rows.find(sort="seq", chain=chain, seq={"$gt": seq}):
-        for row in page:
-            expected = chain_hash(prev_hash, row_content(row))
-            if row.seq != seq + 1 or row.prev_hash != prev_hash or row.hash != expected:
-                return seq + 1
-            prev_hash, seq = row.hash, row.seq
-    head = await AuditHeadRepository(work, tenant_id, store_id).find_one(_id=chain)
-    sound = head is None if seq == 0 else head is not None and head.hash == prev_hash
-    return None if sound else seq + 1
+async def mark(work: Work, scope: Scope, device_id: str) -> AuditMark | None:
+    """The last row of a device's chain as of now, None where it has none: what a Z report keeps
+    of it (R45)."""
+    chain = scoped_id(scope.tenant_id, scope.store_id, device_id)
+    head = await AuditHeadRepository.of(work, scope).find_one(_id=chain)
+    return AuditMark(seq=head.seq, hash=head.hash) if head else None

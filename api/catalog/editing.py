@@ -14,6 +14,7 @@ from api.catalog.parts import RULES, Edit, Part
 from api.catalog.publishing import freeze
 from api.catalog.repository import RuleUsesRepository
 from api.identity import stores
+from api.identity.stores import require_everywhere
 from api.platform.http import safe_errors
 from api.platform.operations import chain_key
 from api.platform.scope import Scope
@@ -43,12 +44,14 @@ async def page(work: Work, scope: Scope, part: Part[V], limit: int, cursor: str 
 
 
 async def create(platform: Platform, scope: Scope, part: Part[V], entry: BaseModel) -> V:
-    """Add an entry. Raises E_PERMISSION, E_VALIDATION, E_RULE_CONFLICT."""
-    scope.require(Permission.CATALOG_WRITE)
+    """Add an entry. Raises E_PERMISSION for a tenant's entry where the caller may not in every
+    store, E_VALIDATION, E_RULE_CONFLICT."""
     level = getattr(entry, "scope", Level.STORE)
     document_id = new_ulid()
 
     async def transaction(work: Work) -> V:
+        if level is Level.TENANT:
+            await require_everywhere(work, scope, Permission.CATALOG_WRITE)
         edit = await _edit(work, scope, None if level is Level.TENANT else scope.store_id)
         checked = await part.check(edit, document_id, entry, None)
         document = await insert(edit, part, document_id, checked)
@@ -64,15 +67,16 @@ async def change(
 ) -> V:
     """Change the fields that were sent; null empties one that may be empty.
 
-    Raises E_PERMISSION, E_NOT_FOUND, E_VALIDATION, E_RULE_CONFLICT.
+    Raises E_PERMISSION as `create` does, E_NOT_FOUND, E_VALIDATION, E_RULE_CONFLICT.
     """
-    scope.require(Permission.CATALOG_WRITE)
 
     async def transaction(work: Work) -> V:
         found = await part.in_force.of(work, scope).find_one(_id=document_id)
         if found is None:
             message = f"There is no such {part.name.replace('_', ' ')} in this store."
             raise PlayParkError(ErrorCode.NOT_FOUND, message)
+        if found.store_id is None:
+            await require_everywhere(work, scope, Permission.CATALOG_WRITE)
         was = part.whole.model_validate(part.values(found))
         entry = _patched(part, found, patch)
         if entry == was:

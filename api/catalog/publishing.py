@@ -39,6 +39,7 @@ from api.identity import stores
 from api.identity.stores import CatalogTurn
 from api.platform.documents import scoped_id
 from api.platform.uow import Work
+from api.settings import features
 from api.settings import service as settings
 from playpark.canonical import canonical_json
 from playpark.contracts.catalog import PackageKind
@@ -98,12 +99,14 @@ async def _content(work: Work, tenant_id: str, turn: CatalogTurn) -> dict[str, A
         "reason_codes": await approvals.reason_codes(*place),
     }
     merged = await settings.merged(*place)
+    switched = await features.in_force(*place)
     return {
         **{name: [view.model_dump(mode="json") for view in part] for name, part in views.items()},
         "receipt_template": next(
             (RECEIPT_TEMPLATES.show(each).model_dump(mode="json") for each in templates), None
         ),
         "settings": merged.model_dump(mode="json"),
+        "features": switched.model_dump(mode="json"),
         "tz": turn.tz,
     }
 

@@ -17,6 +17,7 @@ from api.catalog.parts import (
 )
 from api.platform.envelope import ok
 from api.platform.http import Cursor, Limit, private_router
+from api.platform.permissions import needs
 from api.platform.repository import MAX_PAGE
 from api.platform.services import App, Caller
 from playpark.contracts.base import Envelope, IdStr, Page
@@ -32,6 +33,7 @@ from playpark.contracts.catalog import (
     ZonePatch,
     ZoneView,
 )
+from playpark.contracts.employees import Permission
 from playpark.contracts.pricing import PreviewIn, PricedCart
 from playpark.contracts.receipts import (
     ReceiptTemplateIn,
@@ -55,9 +57,10 @@ from playpark.contracts.rules import (
 from playpark.contracts.snapshot import CatalogSnapshot
 
 private = private_router("catalog")
+WRITE = needs(Permission.CATALOG_WRITE)
 
 
-@private.get("/catalog/packages")
+@private.get("/catalog/packages", dependencies=needs())
 async def packages(
     platform: App,
     scope: Caller,
@@ -73,21 +76,21 @@ async def packages(
     return ok(Page(items=items[cursor:end], next_cursor=more))
 
 
-@private.post("/catalog/packages")
+@private.post("/catalog/packages", dependencies=WRITE)
 async def add_package(platform: App, scope: Caller, body: PackageIn) -> Envelope[PackageView]:
-    """A new package of this store. Needs `catalog_write`."""
+    """A new package of this store."""
     return ok(await editing.create(platform, scope, PACKAGES, body))
 
 
-@private.patch("/catalog/packages/{package_id}")
+@private.patch("/catalog/packages/{package_id}", dependencies=WRITE)
 async def change_package(
     platform: App, scope: Caller, package_id: IdStr, body: PackagePatch
 ) -> Envelope[PackageView]:
-    """Change a package, or take it off sale. Needs `catalog_write`."""
+    """Change a package, or take it off sale."""
     return ok(await editing.change(platform, scope, PACKAGES, package_id, body))
 
 
-@private.get("/catalog/zones")
+@private.get("/catalog/zones", dependencies=needs())
 async def zones(
     platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
 ) -> Envelope[Page[ZoneView]]:
@@ -95,21 +98,21 @@ async def zones(
     return ok(await editing.page(platform.uow.reading(), scope, ZONES, limit, cursor))
 
 
-@private.post("/catalog/zones")
+@private.post("/catalog/zones", dependencies=WRITE)
 async def add_zone(platform: App, scope: Caller, body: ZoneIn) -> Envelope[ZoneView]:
-    """A new zone. Needs `catalog_write`."""
+    """A new zone."""
     return ok(await editing.create(platform, scope, ZONES, body))
 
 
-@private.patch("/catalog/zones/{zone_id}")
+@private.patch("/catalog/zones/{zone_id}", dependencies=WRITE)
 async def change_zone(
     platform: App, scope: Caller, zone_id: IdStr, body: ZonePatch
 ) -> Envelope[ZoneView]:
-    """Change a zone. One that packages on sale admit to stays in use. Needs `catalog_write`."""
+    """Change a zone. One that packages on sale admit to stays in use."""
     return ok(await editing.change(platform, scope, ZONES, zone_id, body))
 
 
-@private.get("/catalog/price_lists")
+@private.get("/catalog/price_lists", dependencies=needs())
 async def price_lists(
     platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
 ) -> Envelope[Page[PriceListView]]:
@@ -117,23 +120,23 @@ async def price_lists(
     return ok(await editing.page(platform.uow.reading(), scope, PRICE_LISTS, limit, cursor))
 
 
-@private.post("/catalog/price_lists")
+@private.post("/catalog/price_lists", dependencies=WRITE)
 async def add_price_list(
     platform: App, scope: Caller, body: PriceListIn
 ) -> Envelope[PriceListView]:
-    """A new price list of the store, or of all the tenant's stores. Needs `catalog_write`."""
+    """A new price list of the store, or of all the tenant's stores."""
     return ok(await editing.create(platform, scope, PRICE_LISTS, body))
 
 
-@private.patch("/catalog/price_lists/{price_list_id}")
+@private.patch("/catalog/price_lists/{price_list_id}", dependencies=WRITE)
 async def change_price_list(
     platform: App, scope: Caller, price_list_id: IdStr, body: PriceListPatch
 ) -> Envelope[PriceListView]:
-    """Change a price list; `prices` replaces all of its prices. Needs `catalog_write`."""
+    """Change a price list; `prices` replaces all of its prices."""
     return ok(await editing.change(platform, scope, PRICE_LISTS, price_list_id, body))
 
 
-@private.get("/catalog/taxes")
+@private.get("/catalog/taxes", dependencies=needs())
 async def taxes(
     platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
 ) -> Envelope[Page[TaxView]]:
@@ -141,21 +144,21 @@ async def taxes(
     return ok(await editing.page(platform.uow.reading(), scope, TAXES, limit, cursor))
 
 
-@private.post("/catalog/taxes")
+@private.post("/catalog/taxes", dependencies=WRITE)
 async def add_tax(platform: App, scope: Caller, body: TaxIn) -> Envelope[TaxView]:
-    """A new tax. Needs `catalog_write`."""
+    """A new tax."""
     return ok(await editing.create(platform, scope, TAXES, body))
 
 
-@private.patch("/catalog/taxes/{tax_id}")
+@private.patch("/catalog/taxes/{tax_id}", dependencies=WRITE)
 async def change_tax(
     platform: App, scope: Caller, tax_id: IdStr, body: TaxPatch
 ) -> Envelope[TaxView]:
-    """Change a tax from the next sale on; what is sold keeps its own. Needs `catalog_write`."""
+    """Change a tax from the next sale on; what is sold keeps its own."""
     return ok(await editing.change(platform, scope, TAXES, tax_id, body))
 
 
-@private.get("/catalog/discounts")
+@private.get("/catalog/discounts", dependencies=needs())
 async def discounts(
     platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
 ) -> Envelope[Page[DiscountView]]:
@@ -163,21 +166,21 @@ async def discounts(
     return ok(await editing.page(platform.uow.reading(), scope, DISCOUNTS, limit, cursor))
 
 
-@private.post("/catalog/discounts")
+@private.post("/catalog/discounts", dependencies=WRITE)
 async def add_discount(platform: App, scope: Caller, body: DiscountIn) -> Envelope[DiscountView]:
-    """A new discount to choose. Needs `catalog_write`."""
+    """A new discount to choose."""
     return ok(await editing.create(platform, scope, DISCOUNTS, body))
 
 
-@private.patch("/catalog/discounts/{discount_id}")
+@private.patch("/catalog/discounts/{discount_id}", dependencies=WRITE)
 async def change_discount(
     platform: App, scope: Caller, discount_id: IdStr, body: DiscountPatch
 ) -> Envelope[DiscountView]:
-    """Change a discount. Needs `catalog_write`."""
+    """Change a discount."""
     return ok(await editing.change(platform, scope, DISCOUNTS, discount_id, body))
 
 
-@private.get("/catalog/payment_types")
+@private.get("/catalog/payment_types", dependencies=needs())
 async def payment_types(
     platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
 ) -> Envelope[Page[PaymentTypeView]]:
@@ -185,23 +188,23 @@ async def payment_types(
     return ok(await editing.page(platform.uow.reading(), scope, PAYMENT_TYPES, limit, cursor))
 
 
-@private.post("/catalog/payment_types")
+@private.post("/catalog/payment_types", dependencies=WRITE)
 async def add_payment_type(
     platform: App, scope: Caller, body: PaymentTypeIn
 ) -> Envelope[PaymentTypeView]:
-    """A new way to pay. Needs `catalog_write`."""
+    """A new way to pay."""
     return ok(await editing.create(platform, scope, PAYMENT_TYPES, body))
 
 
-@private.patch("/catalog/payment_types/{payment_type_id}")
+@private.patch("/catalog/payment_types/{payment_type_id}", dependencies=WRITE)
 async def change_payment_type(
     platform: App, scope: Caller, payment_type_id: IdStr, body: PaymentTypePatch
 ) -> Envelope[PaymentTypeView]:
-    """Change a way to pay. Needs `catalog_write`."""
+    """Change a way to pay."""
     return ok(await editing.change(platform, scope, PAYMENT_TYPES, payment_type_id, body))
 
 
-@private.get("/receipt_templates")
+@private.get("/receipt_templates", dependencies=needs())
 async def receipt_templates(
     platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
 ) -> Envelope[Page[ReceiptTemplateView]]:
@@ -210,25 +213,26 @@ async def receipt_templates(
     return ok(await editing.page(work, scope, RECEIPT_TEMPLATES, limit, cursor))
 
 
-@private.post("/receipt_templates")
+@private.post("/receipt_templates", dependencies=WRITE)
 async def add_receipt_template(
     platform: App, scope: Caller, body: ReceiptTemplateIn
 ) -> Envelope[ReceiptTemplateView]:
-    """A new receipt template. Needs `catalog_write`."""
+    """A new receipt template."""
     return ok(await editing.create(platform, scope, RECEIPT_TEMPLATES, body))
 
 
-@private.patch("/receipt_templates/{receipt_template_id}")
+@private.patch("/receipt_templates/{receipt_template_id}", dependencies=WRITE)
 async def change_receipt_template(
     platform: App, scope: Caller, receipt_template_id: IdStr, body: ReceiptTemplatePatch
 ) -> Envelope[ReceiptTemplateView]:
-    """Change a receipt template, or take it out of use. Needs `catalog_write`."""
+    """Change a receipt template, or take it out of use."""
     part = RECEIPT_TEMPLATES
     return ok(await editing.change(platform, scope, part, receipt_template_id, body))
 
 
 @private.get(
     "/catalog/snapshot",
+    dependencies=needs(),
     response_model=Envelope[CatalogSnapshot],
     responses={304: {"description": "The version named in If-None-Match is the present one."}},
 )
@@ -249,7 +253,7 @@ async def snapshot(
     return ok(found)
 
 
-@private.get("/pricing/rules")
+@private.get("/pricing/rules", dependencies=needs())
 async def rules(
     platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
 ) -> Envelope[Page[RuleView]]:
@@ -257,22 +261,22 @@ async def rules(
     return ok(await editing.page(platform.uow.reading(), scope, RULES, limit, cursor))
 
 
-@private.post("/pricing/rules")
+@private.post("/pricing/rules", dependencies=WRITE)
 async def add_rule(platform: App, scope: Caller, body: RuleIn) -> Envelope[RuleView]:
     """A new price rule of the store, or of all the tenant's stores. E_RULE_CONFLICT, with a cart
-    to try it on, where another rule leaves open which goes first. Needs `catalog_write`."""
+    to try it on, where another rule leaves open which goes first."""
     return ok(await editing.create(platform, scope, RULES, body))
 
 
-@private.patch("/pricing/rules/{rule_id}")
+@private.patch("/pricing/rules/{rule_id}", dependencies=WRITE)
 async def change_rule(
     platform: App, scope: Caller, rule_id: IdStr, body: RulePatch
 ) -> Envelope[RuleView]:
-    """Change a price rule; the uses of its cap go on being counted. Needs `catalog_write`."""
+    """Change a price rule; the uses of its cap go on being counted."""
     return ok(await editing.change(platform, scope, RULES, rule_id, body))
 
 
-@private.post("/pricing/preview")
+@private.post("/pricing/preview", dependencies=needs())
 async def preview(platform: App, scope: Caller, body: PreviewIn) -> Envelope[PricedCart]:
     """Exact prices of a cart with the trace of how they came about; with `payments` also what
     each of them has to be."""

@@ -46,17 +46,26 @@ def on_platform(action: Callable[[Platform], Awaitable[T]], *, embedded: bool, d
 
     Raises PlayParkError for what the action refuses, and where the database is not there.
     """
+
+    async def prepared(settings: Settings, mongo: Mongo) -> T:
+        platform = await prepare(settings, mongo)
+        try:
+            return await action(platform)
+        finally:
+            platform.close()
+
+    return on_mongo(prepared, embedded=embedded, data=data)
+
+
+def on_mongo(action: Callable[[Settings, Mongo], Awaitable[T]], *, embedded: bool, data: Path) -> T:
+    """The same for an action that takes the database as it is and changes nothing in it."""
     settings = load_settings()
     configure_logging(settings.log_level)
 
     async def run(uri: str) -> T:
         mongo = Mongo(uri, settings.database)
         try:
-            platform = await prepare(settings, mongo)
-            try:
-                return await action(platform)
-            finally:
-                platform.close()
+            return await action(settings, mongo)
         except PyMongoError as lost:
             message = "MongoDB does not answer any more: run the command again."
             raise PlayParkError(ErrorCode.UNAVAILABLE, message) from lost

@@ -12,7 +12,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from api import jobs
 from api.app import create_app, prepare
 from api.cli.common import DEFAULT_DATA, Data, database
-from api.platform.http_protocol import BoundedHttpProtocol
+from api.platform.http_protocol import within
 from api.platform.logs import configure_logging
 from api.platform.mongo import Mongo
 from api.platform.settings import Environment, Settings, load_settings
@@ -80,8 +80,15 @@ def serve(
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # the app believes its own TRUSTED_PROXIES alone
+            ws="none",
             timeout_keep_alive=30,
-            http=BoundedHttpProtocol,
+            http=within(
+                header_seconds=settings.header_seconds,
+                body_seconds=settings.body_seconds,
+                stall_seconds=settings.stall_seconds,
+                max_connections=settings.max_connections,
+            ),
         )
         server = uvicorn.Server(config)
         address, port = listener.getsockname()[:2]

@@ -1,17 +1,17 @@
 """HTTP of customers."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Query
+from fastapi.responses import StreamingResponse
 from pydantic import StringConstraints
 
 from api.customers import service
-from api.customers.models import Customer
 from api.customers.repository import CustomerRepository
-from api.platform.csv import CSV, PAGE, Cell, WantsCsv, every, stream_csv
+from api.platform.csv import CSV, Listing
 from api.platform.envelope import ok
-from api.platform.http import Cursor, Door, Limit, private_router
+from api.platform.http import Door, private_router
+from api.platform.permissions import needs, performs
 from api.platform.services import App, Caller
 from playpark.contracts.base import Envelope, IdStr, Page
 from playpark.contracts.customers import (
@@ -24,6 +24,9 @@ from playpark.contracts.customers import (
 from playpark.contracts.employees import Permission
 
 private = private_router("customers")
+# A kiosk sells by itself, but its guest must not look other guests up.
+LOOK_UP = needs(Permission.REPORTS_VIEW, Permission.SELL, person=True)
+WRITE = needs(Permission.SELL, person=True)
 Words = Annotated[
     str | None,
     StringConstraints(max_length=80),
@@ -47,60 +50,53 @@ COLUMNS = (
 )
 
 
-@private.get("/customers", response_model=Envelope[Page[CustomerView]], responses=CSV)
+@private.get(
+    "/customers",
+    response_model=Envelope[Page[CustomerView]],
+    responses=CSV,
+    dependencies=LOOK_UP,
+)
 async def list_customers(
     platform: App,
     scope: Caller,
-    wants_csv: WantsCsv,
+    listing: Listing,
     *,
     q: Words = None,
     phone: PhoneText = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-) -> Envelope[Page[CustomerView]] | Response:
-    """Customers of the park, newest first. Needs an employee with `sell` or `reports_view`; the
-    whole list as CSV needs `reports_view`."""
-    service.may_look_up(scope)
+) -> Envelope[Page[CustomerView]] | StreamingResponse:
+    """Customers of the park, newest first. The whole list as CSV takes `reports_view`."""
+    if listing.csv:
+        scope.require(Permission.REPORTS_VIEW)
     number = None if phone is None else service.phone_prefix(phone)
     customers = CustomerRepository.of(platform.uow.reading(), scope)
-    if wants_csv:
-        scope.require(Permission.REPORTS_VIEW)
-        found = every(lambda after: customers.search(PAGE, after, q=q, phone=number))
-        return await stream_csv(COLUMNS, _cells(found))
-    page, more = await customers.search(limit, cursor, q=q, phone=number)
-    return ok(Page(items=[service.view(customer) for customer in page], next_cursor=more))
+    return await listing.answer(
+        lambda limit, after: customers.search(limit, after, q=q, phone=number),
+        service.view,
+        COLUMNS,
+    )
 
 
-async def _cells(customers: AsyncIterator[Customer]) -> AsyncIterator[list[Cell]]:
-    async for customer in customers:
-        told = service.view(customer)
-        yield [getattr(told, name) for name in COLUMNS]
-
-
-@private.post("/customers")
+@private.post("/customers", dependencies=WRITE)
 async def create_customer(platform: App, scope: Caller, body: CustomerIn) -> Envelope[CustomerView]:
-    """Add a customer. Needs an employee with `sell`; a group of its own, `manual_discount`."""
-    service.may_write(scope)
+    """Add a customer. A group of its own takes `manual_discount`."""
     return ok(await service.create(platform, scope, body))
 
 
-@private.get("/customers/{customer_id}")
+@private.get("/customers/{customer_id}", dependencies=LOOK_UP)
 async def read_customer(platform: App, scope: Caller, customer_id: IdStr) -> Envelope[CustomerView]:
-    """One customer. Needs an employee with `sell` or `reports_view`."""
-    service.may_look_up(scope)
+    """One customer."""
     return ok(await service.customer(platform.uow.reading(), scope, customer_id))
 
 
-@private.patch("/customers/{customer_id}")
+@private.patch("/customers/{customer_id}", dependencies=WRITE)
 async def change_customer(
     platform: App, scope: Caller, customer_id: IdStr, body: CustomerPatch
 ) -> Envelope[CustomerView]:
-    """Change a customer. Needs an employee with `sell`; group and active, `manual_discount`."""
-    service.may_write(scope)
+    """Change a customer. Group and active take `manual_discount`."""
     return ok(await service.change(platform, scope, customer_id, body))
 
 
-@private.post("/customers/{customer_id}/points")
+@private.post("/customers/{customer_id}/points", dependencies=performs(service.POINTS.rights))
 async def adjust_points(door: Door, customer_id: IdStr, body: PointsRequest) -> Envelope[PointsRow]:
-    """Give points, or take them (negative), with a reason. Needs `manual_discount`."""
+    """Give points, or take them (negative), with a reason."""
     return await door.perform(service.POINTS, body, customer_id=customer_id)

@@ -9,8 +9,8 @@ from pymongo.errors import DuplicateKeyError
 from api.audit import service as audit
 from api.customers.models import Customer, PointsEntry
 from api.customers.repository import CustomerRepository, PointsRepository, words
-from api.platform.jwt import unauthenticated
 from api.platform.operations import Kind, Operation, OpRecord, chain_key
+from api.platform.permissions import Rights
 from api.platform.scope import Scope
 from api.platform.services import Platform
 from api.platform.uow import Work
@@ -107,10 +107,8 @@ async def _adjust(work: Work, scope: Scope, op: Operation[PointsIn], result_id: 
     """Give or take points by hand. More than there is cannot be taken: E_CONFLICT, or what there
     is, flagged, where it is committed (R17).
 
-    Points are no money that has changed hands, so `committed` spares nobody the permission: a
-    device could make its own guests rich. Raises E_PERMISSION, E_NOT_FOUND.
+    Raises E_NOT_FOUND.
     """
-    scope.require(Permission.MANUAL_DISCOUNT)
     flags = [*op.flags]
     customers = CustomerRepository.of(work, scope)
     points = op.body.points
@@ -148,7 +146,9 @@ async def _adjusted_answer(work: Work, scope: Scope, record: OpRecord) -> Points
     return row(entry)
 
 
-POINTS = Kind(OpKind.POINTS, PointsIn, _adjust, _adjusted_answer)
+# No money that has changed hands: it takes a person, or a device could make its own guests rich.
+MAY_ADJUST = Rights((Permission.MANUAL_DISCOUNT,), person=True)
+POINTS = Kind(OpKind.POINTS, PointsIn, _adjust, _adjusted_answer, MAY_ADJUST)
 
 
 async def points_rows(work: Work, scope: Scope, customer_id: str, *, limit: int) -> list[PointsRow]:
@@ -159,22 +159,6 @@ async def points_rows(work: Work, scope: Scope, customer_id: str, *, limit: int)
 
 
 # --- people -----------------------------------------------------------------------------
-
-
-def may_look_up(scope: Scope) -> None:
-    """Raises E_PERMISSION without `sell` and `reports_view`, E_UNAUTHENTICATED without an
-    employee: a kiosk sells by itself, but its guest must not look other guests up."""
-    if scope.actor is None:
-        raise unauthenticated()
-    if not scope.may(Permission.REPORTS_VIEW):
-        scope.require(Permission.SELL)
-
-
-def may_write(scope: Scope) -> None:
-    """Raises E_PERMISSION without `sell`, E_UNAUTHENTICATED without an employee."""
-    if scope.actor is None:
-        raise unauthenticated()
-    scope.require(Permission.SELL)
 
 
 def phone_prefix(text: str) -> str:

@@ -5,13 +5,15 @@ import hmac
 import secrets
 
 from api.audit import service as audit
-from api.identity.models import Device, SiteKey
+from api.identity import short_codes
+from api.identity.models import Device, SiteKey, Store, Tenant
 from api.identity.repository import (
     AuthorityRepository,
     DeviceRepository,
     SiteKeyRepository,
     StoreRepository,
     TenantRepository,
+    TenantStores,
 )
 from api.platform.authority import DeviceAuthority
 from api.platform.jwt import LIFETIME, Claims, TokenType
@@ -29,10 +31,11 @@ from playpark.contracts.tenancy import (
     DeviceStatus,
     DeviceType,
     DeviceView,
+    Feature,
     StoreView,
 )
 from playpark.errors import ErrorCode, PlayParkError
-from playpark.ids import LAST_PAIRED_NUMBER, new_ulid
+from playpark.ids import CROCKFORD, LAST_PAIRED_NUMBER, new_ulid
 
 _CAPS = {
     DeviceType.POS: DeviceCaps(can_sell=True, can_redeem=True),
@@ -42,22 +45,44 @@ _CAPS = {
 }
 
 
+KEY_LENGTH, KEY_GROUP = 50, 5
+"""A site key of our own making has 250 bits; people read it in groups."""
+
+
 def secret_hash(text: str) -> str:
     """SHA-256 in hex, as device tokens and site keys are stored (R43)."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def grouped(letters: str) -> str:
+    """`ABCDEFGHJK` → `ABCDE-FGHJK`: as a site key is shown and hashed."""
+    return "-".join(letters[at : at + KEY_GROUP] for at in range(0, len(letters), KEY_GROUP))
+
+
+def _key_hash(typed: str) -> str:
+    """The id of a typed site key. In one of ours, case, hyphens and letters that look like digits
+    do not matter; any other is taken as it is."""
+    letters = typed.replace("-", "").upper().translate(str.maketrans("OIL", "011"))
+    ours = len(letters) == KEY_LENGTH and set(letters) <= set(CROCKFORD)
+    return secret_hash(grouped(letters) if ours else typed)
+
+
 async def register(platform: Platform, body: DeviceRegisterIn) -> DeviceRegistered:
-    """Pair a device with a site key. Raises E_UNAUTHENTICATED for a key that is not good."""
+    """Pair a device with a site key.
+
+    Raises E_UNAUTHENTICATED for whatever is wrong with the key or its store, E_VALIDATION with the
+    stores to choose from where a tenant's key leaves that open, E_TENANT_SUSPENDED.
+    """
     token = secrets.token_urlsafe(32)
 
     async def pair(work: Work) -> Device:
-        key = await find_anywhere(work, SiteKey, secret_hash(body.site_key))
-        keys = SiteKeyRepository(work, key.tenant_id, key.store_id) if key else None
-        if key is None or keys is None or not await keys.spend(key):
-            message = "This site key is wrong, used up or expired: ask a supervisor for a new one."
-            raise PlayParkError(ErrorCode.UNAUTHENTICATED, message)
-        return await _create(work, key, body, token)
+        key = await find_anywhere(work, SiteKey, _key_hash(body.site_key))
+        if key is None:
+            raise _bad_key()
+        if not await SiteKeyRepository(work, key.tenant_id, key.store_id).spend(key.id):
+            raise _bad_key()
+        store = await _store_of(work, key, body.store_id)
+        return await _create(work, key, store, body, token)
 
     device = await platform.uow.run(pair)
     return DeviceRegistered(
@@ -65,21 +90,56 @@ async def register(platform: Platform, body: DeviceRegisterIn) -> DeviceRegister
     )
 
 
-async def _create(work: Work, key: SiteKey, body: DeviceRegisterIn, token: str) -> Device:
-    area = (key.tenant_id, key.store_id)
-    store = await StoreRepository(work, *area).find_one(_id=key.store_id, active=True)
-    number = await TenantRepository(work, *area).next_device_number()
-    tenant = await TenantRepository(work, *area).find_one(_id=key.tenant_id)
-    if number is None or store is None or tenant is None:
-        raise PlayParkError(ErrorCode.UNAUTHENTICATED, "This store is closed: ask a supervisor.")
+def _bad_key() -> PlayParkError:
+    message = "This site key is wrong, used up or expired: ask a supervisor for a new one."
+    return PlayParkError(ErrorCode.UNAUTHENTICATED, message)
+
+
+async def _store_of(work: Work, key: SiteKey, named: str | None) -> Store:
+    """The store that a key pairs with: its own, or of a tenant's key the one that was named, or
+    the only one."""
+    stores = TenantStores(work, key.tenant_id, None)
+    wanted = named or key.store_id
+    if key.store_id not in {None, wanted}:
+        raise _bad_key()
+    if wanted is not None:
+        store = await stores.find_one(_id=wanted, active=True)
+        if store is None:
+            raise _bad_key()
+        return store
+    open_ones = await stores.find(active=True)
+    if not open_ones:
+        raise _bad_key()
+    if len(open_ones) > 1:
+        message = "This key pairs with several stores: send the store_id of one of them."
+        choice = [{"store_id": store.id, "name": store.name} for store in open_ones]
+        raise PlayParkError(ErrorCode.VALIDATION, message, details={"stores": choice})
+    return open_ones[0]
+
+
+async def _create(
+    work: Work, key: SiteKey, store: Store, body: DeviceRegisterIn, token: str
+) -> Device:
+    area = (key.tenant_id, store.id)
+    tenant = await TenantRepository(work, *area).next_device_number()
+    if tenant is None:
+        raise RuntimeError("store without tenant")  # one transaction makes both
+    if tenant.status != "active":
+        message = "This park's account is suspended: ask the operator."
+        raise PlayParkError(ErrorCode.TENANT_SUSPENDED, message)
+    number = tenant.device_numbers
     if number > LAST_PAIRED_NUMBER:
         message = "This park has paired as many devices as there are numbers: call support."
         raise PlayParkError(ErrorCode.CONFLICT, message)
+    features = tenant.features | store.features
+    if body.type is DeviceType.KIOSK and not features.get(Feature.KIOSK, True):
+        message = "Kiosks are switched off in this store: a supervisor can switch them on."
+        raise PlayParkError(ErrorCode.PERMISSION, message, details={"reason": "capability"})
     status = DeviceStatus.ACTIVE if key.auto_approve else DeviceStatus.PENDING
     device = Device(
         id=new_ulid(),
         tenant_id=key.tenant_id,
-        store_id=key.store_id,
+        store_id=store.id,
         type=body.type,
         name=body.name,
         code=f"{number:02d}",
@@ -89,6 +149,7 @@ async def _create(work: Work, key: SiteKey, body: DeviceRegisterIn, token: str) 
         public_key=body.public_key,
         caps=_CAPS[body.type].model_dump(),
         registered_at=work.now,
+        registered_by=key.created_by,
     )
     authority = DeviceAuthority(
         id=device.id,
@@ -103,10 +164,17 @@ async def _create(work: Work, key: SiteKey, body: DeviceRegisterIn, token: str) 
         device_status=status,
         caps=device.caps,
         catalog_version=store.catalog_version,
+        features=features,
+        key_version=tenant.key_version,
     )
     await DeviceRepository(work, *area).insert(device)
     await AuthorityRepository(work, *area).insert(authority)
-    payload = {"type": device.type.value, "code": device.code, "status": status.value}
+    payload = {
+        "type": device.type.value,
+        "code": device.code,
+        "status": status.value,
+        "site_key_id": key.site_key_id,
+    }
     await audit.append(work, authority.scope(None), "device.registered", device.id, payload)
     return device
 
@@ -118,8 +186,8 @@ async def login(platform: Platform, body: DeviceLoginIn) -> DeviceSession:
     device = await find_anywhere(work, Device, body.device_id)
     expected = device.token_hash if device else secret_hash("")
     if not hmac.compare_digest(expected, secret_hash(body.device_token)) or device is None:
-        message = "This device is not known with that token: pair it again with a site key."
-        raise PlayParkError(ErrorCode.UNAUTHENTICATED, message)
+        raise _not_known()
+    await platform.limits.login_of_device(device.tenant_id, device.id)
     area = (device.tenant_id, device.store_id)
     authority = await AuthorityRepository(work, *area).find_one(_id=device.id)
     store = await StoreRepository(work, *area).find_one(_id=device.store_id)
@@ -127,9 +195,14 @@ async def login(platform: Platform, body: DeviceLoginIn) -> DeviceSession:
     if authority is None or store is None or tenant is None:
         raise RuntimeError("device without store")  # the pairing transaction makes all of them
     authority.check_device()
-    await DeviceRepository(work, *area).update_one(
-        {"$set": {"last_login_at": work.now}}, _id=device.id
+    # The authority was read before: a rotation in between has made its version a dead one, or the
+    # token no longer the device's.
+    used = {"last_login_at": work.now, "token_used_at": work.now}
+    known = await DeviceRepository(work, *area).change(
+        {"$set": used}, _id=device.id, token_hash=device.token_hash
     )
+    if known is None:
+        raise _not_known()
     claims = Claims(
         type=TokenType.DEVICE,
         tenant_id=device.tenant_id,
@@ -144,21 +217,15 @@ async def login(platform: Platform, body: DeviceLoginIn) -> DeviceSession:
     return DeviceSession(
         access_token=platform.jwt.issue(claims, work.now, scopes=["device"]),
         expires_in=int(LIFETIME[TokenType.DEVICE].total_seconds()),
-        device=device_view(device),
-        store=StoreView(
-            store_id=store.id,
-            tenant_id=tenant.id,
-            tenant_name=tenant.name,
-            name=store.name,
-            tz=store.tz or tenant.tz,
-            currency=tenant.currency,
-            receipt_header=store.receipt_header,
-            receipt_footer=store.receipt_footer,
-            tax_registration=store.tax_registration,
-            paper_width_mm=store.paper_width_mm,
-        ),
-        short_code_key=tenant.short_code_key if sells else None,
+        device=device_view(known),
+        store=store_view(store, tenant),
+        short_code_key=short_codes.open_key(platform.vault, tenant) if sells else None,
     )
+
+
+def _not_known() -> PlayParkError:
+    message = "This device is not known with that token: pair it again with a site key."
+    return PlayParkError(ErrorCode.UNAUTHENTICATED, message)
 
 
 def device_view(device: Device) -> DeviceView:
@@ -171,4 +238,22 @@ def device_view(device: Device) -> DeviceView:
         status=device.status,
         caps=DeviceCaps.model_validate(device.caps),
         last_login_at=device.last_login_at,
+    )
+
+
+def store_view(store: Store, tenant: Tenant) -> StoreView:
+    return StoreView(
+        store_id=store.id,
+        tenant_id=tenant.id,
+        tenant_name=tenant.name,
+        name=store.name,
+        address=store.address,
+        tz=store.tz or tenant.tz,
+        currency=tenant.currency,
+        receipt_header=store.receipt_header,
+        receipt_footer=store.receipt_footer,
+        logo_ref=store.logo_ref,
+        tax_registration=store.tax_registration,
+        paper_width_mm=store.paper_width_mm,
+        active=store.active,
     )

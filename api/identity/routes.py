@@ -1,11 +1,10 @@
-"""HTTP of device pairing and employee login."""
+"""HTTP of pairing, logins, refreshed tokens, and proving again who one is (R40, R41, R43)."""
 
-from api.identity import devices, employees
-from api.identity.repository import DeviceRepository
+from api.identity import devices, employees, enrolment, login, sessions, stepping_up, totp
 from api.platform.envelope import ok
-from api.platform.http import Cursor, Limit, private_router, public_router
-from api.platform.jwt import unauthenticated
-from api.platform.services import App, Caller
+from api.platform.http import either_router, private_router, public_router
+from api.platform.permissions import needs
+from api.platform.services import App, Caller, CallerIfAny
 from playpark.contracts.auth import (
     DeviceLoginIn,
     DeviceRegistered,
@@ -13,19 +12,29 @@ from playpark.contracts.auth import (
     DeviceSession,
     LoggedOut,
     RefreshIn,
+    SteppedUp,
+    StepUpIn,
+    TotpConfirmIn,
+    TotpEnrolment,
+    TotpState,
 )
-from playpark.contracts.base import Envelope, Page
-from playpark.contracts.employees import EmployeeLoginIn, EmployeeSession, EmployeeView, Permission
-from playpark.contracts.tenancy import DeviceView
+from playpark.contracts.base import Envelope, IdStr
+from playpark.contracts.employees import (
+    EmployeeLoginIn,
+    EmployeeSession,
+    EmployeeView,
+    Permission,
+)
 
 public = public_router("auth")
+either = either_router("people")
 private = private_router("people")
 
 
 @public.post("/auth/device/register")
 async def register_device(platform: App, body: DeviceRegisterIn) -> Envelope[DeviceRegistered]:
     """Pair a device with a site key. The token is shown this once."""
-    return ok(await devices.register(platform, body))
+    return ok(await enrolment.enrol(platform, body))
 
 
 @public.post("/auth/device/login")
@@ -37,49 +46,62 @@ async def login_device(platform: App, body: DeviceLoginIn) -> Envelope[DeviceSes
 @public.post("/auth/refresh")
 async def refresh(platform: App, body: RefreshIn) -> Envelope[EmployeeSession]:
     """A new pair of tokens; the refresh token that was sent is dead afterwards."""
-    return ok(await employees.refresh(platform, body.refresh_token))
+    return ok(await sessions.refresh(platform, body.refresh_token))
 
 
-@private.post("/auth/logout")
+@private.post("/auth/logout", dependencies=needs())
 async def logout(platform: App, scope: Caller) -> Envelope[LoggedOut]:
     """End the employee's session on this device."""
-    await employees.logout(platform, scope)
+    await sessions.logout(platform, scope)
     return ok(LoggedOut(logged_out=True))
 
 
-@private.post("/employees/login")
+@private.post("/auth/step_up", dependencies=needs(person=True))
+async def step_up(platform: App, scope: Caller, body: StepUpIn) -> Envelope[SteppedUp]:
+    """Prove again who is logged in: opens secrets, exports and revocations for a while."""
+    return ok(await stepping_up.step_up(platform, scope, body))
+
+
+@either.post("/employees/login")
 async def login_employee(
-    platform: App, scope: Caller, body: EmployeeLoginIn
+    platform: App, scope: CallerIfAny, body: EmployeeLoginIn
 ) -> Envelope[EmployeeSession]:
-    """PIN login on the device whose token is sent."""
-    return ok(await employees.login(platform, scope, body))
+    """PIN login on the device whose token is sent. Without a token: tenant, email and PIN, for
+    admin routes only. Who has an authenticator app sends its code too: where it is missing, the
+    401 says `{"totp": "required"}`."""
+    if scope is None:
+        return ok(await login.without_device(platform, body))
+    return ok(await login.on_device(platform, scope, body))
 
 
-@private.get("/employees/me")
+@private.get("/employees/me", dependencies=needs(person=True))
 async def me(scope: Caller) -> Envelope[EmployeeView]:
     """Who is logged in, and what they may do in this store."""
-    if scope.actor is None:
-        raise unauthenticated()
-    return ok(employees.view(scope.actor))
+    return ok(employees.view(scope.person))
 
 
-@private.get("/devices/me")
-async def my_device(platform: App, scope: Caller) -> Envelope[DeviceView]:
-    """The calling device and its capabilities."""
-    work = platform.uow.reading()
-    repository = DeviceRepository.of(work, scope)
-    device = await repository.find_one(_id=scope.device.device_id)
-    if device is None:
-        raise unauthenticated()
-    return ok(devices.device_view(device))
+@private.post("/employees/me/totp", dependencies=needs(person=True, fresh=True))
+async def enrol_totp(platform: App, scope: Caller) -> Envelope[TotpEnrolment]:
+    """A new secret for an authenticator app, shown this once. It counts once it is confirmed."""
+    return ok(await totp.enrol(platform, scope))
 
 
-@private.get("/devices")
-async def list_devices(
-    platform: App, scope: Caller, limit: Limit = 50, cursor: Cursor = None
-) -> Envelope[Page[DeviceView]]:
-    """The store's devices, newest first. Needs `device_manage`."""
-    scope.require(Permission.DEVICE_MANAGE)
-    repository = DeviceRepository.of(platform.uow.reading(), scope)
-    found, more = await repository.page(limit, cursor)
-    return ok(Page(items=[devices.device_view(device) for device in found], next_cursor=more))
+@private.post("/employees/me/totp/confirm", dependencies=needs(person=True, fresh=True))
+async def confirm_totp(platform: App, scope: Caller, body: TotpConfirmIn) -> Envelope[TotpState]:
+    """The app's first code: from now on logins and step-ups need one, each works once."""
+    return ok(await stepping_up.confirm(platform, scope, body.code))
+
+
+@private.delete("/employees/me/totp", dependencies=needs(person=True, fresh=True))
+async def remove_totp(platform: App, scope: Caller) -> Envelope[TotpState]:
+    """Take one's own authenticator app away: the PIN is enough again."""
+    return ok(await stepping_up.remove(platform, scope))
+
+
+@private.post(
+    "/employees/{employee_id}/reset_totp",
+    dependencies=needs(Permission.EMPLOYEE_MANAGE, person=True, fresh=True),
+)
+async def reset_totp(platform: App, scope: Caller, employee_id: IdStr) -> Envelope[TotpState]:
+    """Take the authenticator app away from somebody who has lost it; their PIN stays."""
+    return ok(await stepping_up.reset(platform, scope, employee_id))

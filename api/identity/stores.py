@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass
 
+from api.identity import short_codes
 from api.identity.repository import (
     AuthorityRepository,
     StoreRepository,
     TenantRepository,
     TenantStores,
 )
+from api.identity.standing import standings
+from api.platform.scope import Scope
 from api.platform.services import Platform
 from api.platform.uow import Work
+from playpark.contracts.employees import Permission
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import server_short_code
 
@@ -50,6 +54,22 @@ async def _next_catalog(work: Work, tenant_id: str, store_id: str) -> CatalogTur
     return CatalogTurn(store_id, store.catalog_version, store.tz)
 
 
+async def require_everywhere(work: Work, scope: Scope, permission: Permission) -> None:
+    """For what concerns a whole tenant: raises E_PERMISSION unless the caller may do this in every
+    active store of it (R40, R44)."""
+    scope.require(permission)
+    stores = await TenantStores(work, scope.tenant_id, None).find(limit=MANY, active=True)
+    others = {store.id for store in stores} - {scope.store_id}
+    if not others:
+        return
+    caller = scope.actor_id or ""
+    person = (await standings(work, scope.tenant_id, (caller,))).get(caller)
+    if person is None or not all(person.may(store, permission) for store in others):
+        message = "This concerns every store of the park: your roles have to allow it in each."
+        details = {"reason": "permission", "permission": permission.value, "everywhere": True}
+        raise PlayParkError(ErrorCode.PERMISSION, message, details=details)
+
+
 async def server_short_codes(platform: Platform, tenant_id: str, count: int) -> list[str]:
     """`count` fresh short codes of the server's own (R24).
 
@@ -65,7 +85,8 @@ async def server_short_codes(platform: Platform, tenant_id: str, count: int) -> 
             tenant = await tenants.reserve_short_codes(block)
             if tenant is None:
                 raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such tenant.")
-            key, end = bytes.fromhex(tenant.short_code_key), tenant.short_codes
+            key = bytes.fromhex(short_codes.open_key(platform.vault, tenant))
+            end = tenant.short_codes
             try:
                 spare += [server_short_code(key, number) for number in range(end - block, end)]
             except ValueError as used_up:

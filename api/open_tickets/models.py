@@ -9,7 +9,8 @@ from playpark.contracts.open_tickets import OpenTicketStatus
 
 
 class OpenTicket(Model):
-    """`cart` is the contents of Cart; `grand_total` (satang) what it cost when it was parked.
+    """`cart` is the contents of Cart; `grand_total` (satang) what it cost when it was parked,
+    `answer` what was told then, for whoever parks it again under the same key (R15).
 
     `status` never says `expired`: that is a matter of the time at which it is looked at.
     """
@@ -39,4 +40,5 @@ class OpenTicket(Model):
     purge_at: StoredTime
     status: OpenTicketStatus = OpenTicketStatus.OPEN
     version: int = 1
+    answer: dict[str, Any] = {}
     sale_id: str | None = None

@@ -7,8 +7,8 @@ from api.audit import service as audit
 from api.catalog import service as catalog
 from api.open_tickets.models import OpenTicket
 from api.open_tickets.repository import OpenTicketRepository
-from api.platform.jwt import unauthenticated
-from api.platform.operations import Operation, chain_key
+from api.platform.operations import Kind, Operation, OpRecord, chain_key
+from api.platform.permissions import Rights
 from api.platform.scope import Scope
 from api.platform.services import Platform
 from api.platform.uow import Work
@@ -22,8 +22,8 @@ from playpark.contracts.open_tickets import (
     OpenTicketView,
 )
 from playpark.contracts.pricing import Cart, PricedCart
+from playpark.contracts.sync import OpKind
 from playpark.errors import ErrorCode, PlayParkError
-from playpark.ids import new_ulid
 
 GONE, LATE = "open_ticket_gone", "open_ticket_expired"
 KEPT = timedelta(days=30)
@@ -35,14 +35,15 @@ _PROBLEMS = {
 }
 
 
-async def park(platform: Platform, scope: Scope, body: OpenTicketIn) -> OpenTicketView:
-    """Put a cart aside. Raises E_PERMISSION and what pricing raises: what cannot be sold cannot
-    be parked either."""
-    _permit(scope)
-    work = platform.uow.reading()
+async def _park(
+    work: Work, scope: Scope, op: Operation[OpenTicketIn], open_ticket_id: str
+) -> OpenTicketView:
+    """Put a cart aside. Raises what pricing raises: what cannot be sold cannot be parked
+    either."""
+    body = op.body
     priced = await catalog.price_cart(work, scope, body.cart, at=work.now)
     parked = OpenTicket(
-        id=new_ulid(),
+        id=open_ticket_id,
         tenant_id=scope.tenant_id,
         store_id=scope.store_id,
         name=body.name,
@@ -52,20 +53,30 @@ async def park(platform: Platform, scope: Scope, body: OpenTicketIn) -> OpenTick
         parked_at=work.now,
         **await _times(work, scope),
     )
+    answer = _view(parked, work.now, priced)
+    parked.answer = answer.model_dump(mode="json")
     await OpenTicketRepository.of(work, scope).insert(parked)
-    return _view(parked, work.now, priced)
+    return answer
+
+
+async def _parked_answer(work: Work, scope: Scope, record: OpRecord) -> OpenTicketView:
+    parked = await _get(work, scope, record.result_id)
+    return OpenTicketView.model_validate(parked.answer)
+
+
+# A kiosk sells by itself, but its guest has nothing to do with the carts of others.
+MAY_PARK = Rights((Permission.SELL,), person=True)
+PARK = Kind(OpKind.PARK, OpenTicketIn, _park, _parked_answer, MAY_PARK, audited=False)
 
 
 async def page(work: Work, scope: Scope, limit: int, cursor: str | None) -> Page[OpenTicketSummary]:
-    """The store's parked carts that can be checked out, the newest first. Raises E_PERMISSION."""
-    _permit(scope)
+    """The store's parked carts that can be checked out, the newest first."""
     found, more = await OpenTicketRepository.of(work, scope).parked(limit, cursor)
     return Page(items=[_summary(each, work.now) for each in found], next_cursor=more)
 
 
 async def read(work: Work, scope: Scope, open_ticket_id: str) -> OpenTicketView:
-    """A parked cart and what it costs now. Raises E_PERMISSION, E_NOT_FOUND."""
-    _permit(scope)
+    """A parked cart and what it costs now. Raises E_NOT_FOUND."""
     return await _priced(work, scope, await _get(work, scope, open_ticket_id))
 
 
@@ -74,10 +85,9 @@ async def change(
 ) -> OpenTicketView:
     """Change name or cart; another cart is parked for its full time again.
 
-    Raises E_PERMISSION, E_NOT_FOUND, what pricing raises, and E_CONFLICT where it was changed or
-    settled since it was read.
+    Raises E_NOT_FOUND, what pricing raises, and E_CONFLICT where it was changed or settled since it
+    was read.
     """
-    _permit(scope)
     work = platform.uow.reading()
     changes: dict[str, Any] = {}
     if body.name is not None:
@@ -96,9 +106,8 @@ async def change(
 async def delete(platform: Platform, scope: Scope, open_ticket_id: str) -> OpenTicketView:
     """Take a parked cart off the list; audited, for a cart that nobody paid tells something.
 
-    Raises E_PERMISSION, E_NOT_FOUND, E_CONFLICT.
+    Raises E_NOT_FOUND, E_CONFLICT.
     """
-    _permit(scope)
 
     async def transaction(work: Work) -> OpenTicketView:
         gone = await OpenTicketRepository.of(work, scope).edit(
@@ -139,15 +148,6 @@ async def settle(
 
 
 # --- inside -----------------------------------------------------------------------------
-
-
-def _permit(scope: Scope) -> None:
-    """Raises E_PERMISSION without `sell`, E_UNAUTHENTICATED without an employee: a kiosk sells by
-    itself, but its guest has nothing to do with the carts of others."""
-    if scope.actor is None:
-        scope.require_device(Permission.SELL)
-        raise unauthenticated()
-    scope.require(Permission.SELL)
 
 
 async def _get(work: Work, scope: Scope, open_ticket_id: str) -> OpenTicket:

@@ -34,9 +34,9 @@ _DEVICE_REFUSALS = {
 class DeviceAuthority(Model):
     """Everything that a request of this device may rely on.
 
-    `employees`: {employee_id: {status, ver, sid, name, roles, permissions, refresh_jti, proved_at,
-    stores}}, those who are logged in here; `stores` is {store_id: {roles, permissions}} on ADMIN
-    devices. `features` holds what is switched off or on, by name; what is missing is on. `id` is
+    `employees`: {employee_id: {status, ver, sid, name, roles, permissions, since, refresh_jti,
+    proved_at, stores}}, those who are logged in here; `stores` is {store_id: {roles, permissions}}
+    on ADMIN devices. `features` holds what is switched off or on, by name; what is missing is on. `id` is
     the device's; a login without a device has one of its own, which is not `paired`.
     """
 
@@ -97,6 +97,13 @@ class DeviceAuthority(Model):
             sessions={key: entry["sid"] for key, entry in self.employees.items()},
         )
 
+    def asking(self, employee_id: str | None) -> Scope:
+        """Who asks, even if they may not: somebody who is suspended may do nothing."""
+        scope, entry = self.scope(employee_id), self.employees.get(employee_id or "")
+        if scope.actor is not None or entry is None:
+            return scope
+        return scope.acting_as(Actor(employee_id=str(employee_id), name=entry["name"]))
+
     def check(self, employee_id: str | None) -> None:
         """Raises the refusal of a tenant, device or employee that may not act."""
         self.check_device()
@@ -122,6 +129,7 @@ def _actor(employee_id: str, entry: dict[str, Any]) -> Actor:
         roles=tuple(entry["roles"]),
         permissions=_permissions(entry),
         proved_at=entry.get("proved_at"),
+        since=entry.get("since"),
         stores={store_id: _permissions(there) for store_id, there in stores.items()},
     )
 
@@ -153,7 +161,7 @@ async def read_scope(work: Work, claims: Claims, store_id: str | None = None) ->
     try:
         authority.check(claims.employee_id)
     except PlayParkError as refusal:
-        raise SubjectRefusedError(refusal, authority.scope(claims.employee_id)) from None
+        raise SubjectRefusedError(refusal, authority.asking(claims.employee_id)) from None
     if authority.version_for(claims.employee_id) != claims.ver:
         raise PlayParkError(ErrorCode.TOKEN_EXPIRED, "The login has run out: log in again.")
     scope = authority.scope(claims.employee_id)

@@ -1,8 +1,10 @@
 """The frame of every answer, and what belongs to the request at hand (API.md)."""
 
+import math
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import Any, TypeVar
 
 from starlette.responses import Response
@@ -20,6 +22,13 @@ class Client:
 
     ip: str = ""
     fingerprint: str = ""
+
+    @property
+    def network(self) -> str:
+        """What limits and budgets take for one address: of IPv6 whoever has one has its /64."""
+        if ":" not in self.ip:
+            return self.ip
+        return str(ip_network((ip_address(self.ip), 64), strict=False))
 
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -51,7 +60,7 @@ def error_response(
     headers = {}
     status = status or code.status
     if retry_after is not None:
-        headers["Retry-After"] = str(max(1, round(retry_after)))
+        headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
     elif status in {429, 503}:
         headers["Retry-After"] = "1"
     if status == 401:

@@ -1,15 +1,19 @@
 """Health, readiness, time, metrics (API.md: health)."""
 
+import hmac
 import time
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import generate_latest
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.platform.envelope import ok
-from api.platform.services import App
+from api.platform.limits import Limits
+from api.platform.services import App, Platform
 from playpark import __version__
 from playpark.contracts.base import Envelope, ServerTime, View
 
@@ -29,10 +33,13 @@ class StatusView(View):
 
 
 class Metrics:
-    """Counts and times of requests by route, method and status."""
+    """Counts and times of requests by route, method and status; answers that were stale;
+    what the limits did."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.registry = CollectorRegistry()
+        self.registry.register(limits.refused)
+        self.registry.register(limits.uncounted)
         labels = ("method", "route", "status")
         self._requests = Counter(
             "playpark_requests", "HTTP requests.", labels, registry=self.registry
@@ -45,9 +52,28 @@ class Metrics:
             buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.3, 0.5, 1, 2, 5),
         )
 
+        self._stale = Counter(
+            "playpark_stale_reads",
+            "Answers from the last good copy, because reading failed.",
+            ("what",),
+            registry=self.registry,
+        )
+
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
+
+    def stale(self, what: str) -> None:
+        """Count an answer that was not read but remembered (R46)."""
+        self._stale.labels(what).inc()
+
+
+async def metrics_of(request: Request) -> Metrics:
+    metrics: Metrics = request.app.state.metrics
+    return metrics
+
+
+Measured = Annotated[Metrics, Depends(metrics_of)]
 
 
 class Measure:
@@ -109,10 +135,23 @@ def health_routes(metrics: Metrics) -> APIRouter:
         return ok(StatusView(status="ready"))
 
     @routes.get("/metrics", include_in_schema=False)
-    async def exposition() -> Response:
+    async def exposition(platform: App, request: Request) -> Response:
+        """404 for who may not know that there are any."""
+        if not _may_measure(platform, request):
+            raise HTTPException(404)
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return routes
+
+
+def _may_measure(platform: Platform, request: Request) -> bool:
+    """In production by METRICS_TOKEN alone: a proxy on the same machine would make everybody
+    local."""
+    token = platform.settings.metrics_token
+    if token is None:
+        return not platform.settings.production
+    told = request.headers.get("authorization", "").removeprefix("Bearer ")
+    return hmac.compare_digest(told.encode(), token.get_secret_value().encode())
 
 
 def time_route(routes: APIRouter) -> APIRouter:

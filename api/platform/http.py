@@ -16,7 +16,7 @@ from api.platform.operations import Kind, Operation, clamp, perform
 from api.platform.repository import MAX_PAGE
 from api.platform.scope import Scope
 from api.platform.services import App, Caller, Platform
-from api.platform.strict_json import PrivateRoute, ProviderRoute, PublicRoute
+from api.platform.strict_json import EitherRoute, PrivateRoute, ProviderRoute, PublicRoute
 from api.platform.uow import is_outage
 from playpark.contracts.base import Envelope
 from playpark.errors import ErrorCode, PlayParkError
@@ -44,7 +44,9 @@ _HTTP_CODES = {
     400: (ErrorCode.VALIDATION, "The request cannot be read: send JSON as the contract has it."),
     404: (ErrorCode.NOT_FOUND, "There is nothing at this address: see /docs for the routes."),
     405: (ErrorCode.NOT_FOUND, "This address does not take this method: see /docs."),
+    408: (ErrorCode.UNAVAILABLE, "The body did not come: check the network and send it again."),
     413: (ErrorCode.BODY_TOO_LARGE, "The body is too large: send it in parts."),
+    415: (ErrorCode.VALIDATION, "Send the body as application/json, in UTF-8, not compressed."),
 }
 
 
@@ -62,6 +64,11 @@ def private_router(tag: str) -> APIRouter:
 def public_router(tag: str) -> APIRouter:
     """A router of routes that answer without a token; strict JSON."""
     return APIRouter(route_class=PublicRoute, tags=[tag])
+
+
+def either_router(tag: str) -> APIRouter:
+    """A router of routes that answer with a token and without one; strict JSON."""
+    return APIRouter(route_class=EitherRoute, tags=[tag])
 
 
 def provider_router(tag: str) -> APIRouter:
@@ -100,10 +107,19 @@ class OperationDoor:
             approval=self.approval,
             flags=flags,
         )
-        outcome = await perform(self.platform, self.scope, op, how)
+        try:
+            outcome = await perform(self.platform, self.scope, op, how)
+        except PlayParkError as refusal:
+            if refusal.code.status == 404:  # somebody tries ids, or is looking for another park's
+                await self._note(refusal.code)
+            raise
         if outcome.replayed:
             self.response.headers["Idempotent-Replayed"] = "true"
         return ok(outcome.answer)
+
+    async def _note(self, code: ErrorCode) -> None:
+        route = f"{self.request.method} {self.request.scope['route'].path}"
+        await self.platform.note_refusal(self.platform.uow, self.scope, code, route)
 
 
 async def _door(
@@ -114,6 +130,7 @@ async def _door(
     key: IdempotencyKey = None,
     approval: Approval = None,
 ) -> OperationDoor:
+    scope.require_paired()
     return OperationDoor(request, response, platform, scope, key, approval)
 
 

@@ -1,5 +1,6 @@
 """Structured logs: one JSON line an event, with the request's context and without secrets."""
 
+import json
 import logging
 import re
 import sys
@@ -12,9 +13,11 @@ _SECRET_KEY = re.compile(
     r"(pin|token|secret|password|authorization|cookie|api_?key|site_key|hmac)", re.IGNORECASE
 )
 _SECRET_VALUE = re.compile(
-    r"PP[12T]\.[0-9A-Z.$%*+/:-]{20,}|eyJ[\w-]+\.[\w-]+\.[\w-]+|Bearer\s+\S+|mongodb(\+srv)?://[^@\s]+@"
+    r"PP[12T]\.[0-9A-Z.$%*+/:-]{20,}|eyJ[\w-]+\.[\w-]+\.[\w-]+|Bearer\s+\S+|(mongodb(\+srv)?|rediss?)://[^@\s]+@"
 )
 REDACTED = "[redacted]"
+_ACTIVE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What JSON lets through, but ends a line, starts an escape or turns the writing around."""
 
 
 def redact(
@@ -29,6 +32,11 @@ def redact(
         elif isinstance(value, dict):
             event[key] = dict(redact(None, "", dict(value)))
     return event
+
+
+def _one_line(event: MutableMapping[str, Any], **options: Any) -> str:
+    """One line is one event, whatever a name or a header holds."""
+    return _ACTIVE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(event, **options))
 
 
 def configure_logging(level: str) -> None:
@@ -51,7 +59,7 @@ def configure_logging(level: str) -> None:
         structlog.stdlib.ProcessorFormatter(
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(ensure_ascii=False),
+                structlog.processors.JSONRenderer(_one_line, ensure_ascii=False),
             ],
             foreign_pre_chain=shared,
         )

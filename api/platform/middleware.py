@@ -1,8 +1,12 @@
-"""Pure ASGI middleware: request id, access log, body limit. No BaseHTTPMiddleware (slow)."""
+"""Pure ASGI middleware: request id, headers of every answer, access log, body limit. No
+BaseHTTPMiddleware (slow)."""
 
 import hashlib
 import re
 import time
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
+from typing import Any
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -17,6 +21,22 @@ MAX_BODY = 1024 * 1024
 MAX_SYNC_BODY = 4 * MAX_BODY
 MAX_LOGIN_BODY = 64 * 1024
 """Routes that strangers may call."""
+HEADERS = {
+    b"cache-control": b"no-store",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"referrer-policy": b"no-referrer",
+    b"x-content-type-options": b"nosniff",
+}
+"""Of every answer, unless it has one of its own. HSTS is for whoever ends TLS."""
+CROSS_ORIGIN: dict[str, Any] = {
+    "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
+    "allow_headers": [
+        *("Authorization", "Content-Type", "Idempotency-Key", "X-Approval", "X-Request-ID"),
+        "If-None-Match",
+    ],
+    "expose_headers": ["ETag", "Idempotent-Replayed", "Retry-After", "X-Request-ID"],
+}
+"""What pages of CORS_ORIGINS may do. No cookies: they send their token themselves."""
 log = structlog.get_logger("playpark.http")
 
 
@@ -44,7 +64,7 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", current.encode())]
+                message["headers"] = _complete(message["headers"], current)
             await send(message)
 
         try:
@@ -61,11 +81,28 @@ class RequestContext:
             )
 
 
+def _complete(headers: list[tuple[bytes, bytes]], current: str) -> list[tuple[bytes, bytes]]:
+    own = {name for name, _ in headers}
+    missing = [each for each in HEADERS.items() if each[0] not in own]
+    return [*headers, (b"x-request-id", current.encode()), *missing]
+
+
 def _client(scope: Scope, headers: dict[bytes, bytes]) -> Client:
     address = scope.get("client")
     told = b"|".join(headers.get(name, b"") for name in (b"user-agent", b"accept-language"))
     fingerprint = hashlib.sha256(told).hexdigest()[:16]
-    return Client(ip=address[0] if address else "", fingerprint=fingerprint)
+    return Client(ip=_plain_ip(address[0]) if address else "", fingerprint=fingerprint)
+
+
+@lru_cache(maxsize=1024)
+def _plain_ip(text: str) -> str:
+    """One spelling an address, nothing for what is none: behind a proxy it is the client's text."""
+    try:
+        found = ip_address(text)
+    except ValueError:
+        return ""
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return str(mapped or found)
 
 
 class BodyLimit:
@@ -100,7 +137,8 @@ class BodyLimit:
 def _limit(path: str) -> int:
     if path.endswith("/sync/batch"):
         return MAX_SYNC_BODY
-    return MAX_LOGIN_BODY if "/auth/" in path else MAX_BODY
+    login = "/auth/" in path or path.endswith("/login")
+    return MAX_LOGIN_BODY if login else MAX_BODY
 
 
 def _too_large(limit: int) -> ASGIApp:

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from api.platform.permissions import declared
+from api.platform.strict_json import ProviderRoute
 from playpark.errors import ErrorCode
 from playpark.resources import config_path
 
@@ -20,8 +21,12 @@ PUBLIC = {
     ("post", "/v1/auth/device/register"),
     ("post", "/v1/auth/device/login"),
     ("post", "/v1/auth/refresh"),
+    ("post", "/v1/provider/login"),
+    ("post", "/v1/employees/login"),
 }
 """Every route that answers without a bearer token."""
+EITHER = {("post", "/v1/employees/login")}
+"""Those of them that take one, and then do something else."""
 
 _ERROR = {
     "type": "object",
@@ -73,7 +78,7 @@ def _build(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
             }
             _add_example(operation, examples.get(f"{method.upper()} {path}", {"response": None}))
-            operation["security"] = [] if (method, path) in PUBLIC else [{"bearer": []}]
+            operation["security"] = _security(method, path)
     for router in routers:
         for route in router.routes:
             if isinstance(route, APIRoute):
@@ -81,15 +86,24 @@ def _build(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     return found
 
 
+def _security(method: str, path: str) -> list[dict[str, list[str]]]:
+    bearer: list[dict[str, list[str]]] = [{"bearer": []}]
+    if (method, path) not in PUBLIC:
+        return bearer
+    return [*bearer, {}] if (method, path) in EITHER else []
+
+
 def _add_permissions(path: dict[str, Any], route: APIRoute) -> None:
-    if (needs := declared(route)) is None:
-        return
+    """What the route declares, for programs and in words (decision 0017)."""
+    rights = declared(route)
     for method in route.methods or ():
         operation = path[method.lower()]
-        operation["x-permissions"] = {
-            "any_of": [permission.value for permission in needs.any_of],
-            "fresh_pin": needs.fresh,
-        }
+        if isinstance(route, ProviderRoute):
+            operation["x-permissions"] = {"provider": True}
+        elif rights is not None:
+            operation["x-permissions"] = rights.schema()
+            said = operation.get("description", "")
+            operation["description"] = f"{said}\n\n{rights.sentence()}"
 
 
 def _add_example(operation: dict[str, Any], example: dict[str, Any]) -> None:

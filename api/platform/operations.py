@@ -6,7 +6,7 @@ op_id has exactly one effect and every later call gets the first answer again.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
@@ -15,12 +15,13 @@ from pydantic import BaseModel
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from api.platform.documents import UNSTAMPED, Field, Model, ODMConfigDict, StoredTime, scoped_id
+from api.platform.permissions import Rights
 from api.platform.repository import Repository
 from api.platform.scope import Scope
 from api.platform.services import Platform
 from api.platform.uow import Work, is_outage, unavailable
 from playpark.canonical import operation_hash
-from playpark.contracts.employees import Permission
+from playpark.clock import business_date
 from playpark.contracts.sync import LocalOutcome, OpKind
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import new_ulid
@@ -86,6 +87,10 @@ class Operation(Generic[B]):
     def body_hash(self) -> str:
         return operation_hash(self.kind, self.raw)
 
+    def day(self, scope: Scope) -> str:
+        """The trading day on which it happened, in the store's time (R30)."""
+        return business_date(self.occurred_at, scope.zone).isoformat()
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[R]):
@@ -102,6 +107,8 @@ class Kind(Generic[B, R]):
     apply: Callable[[Work, Scope, Operation[B], str], Awaitable[R]]
     """(work, scope, op, result_id): the effect, under the id `result_id`."""
     rebuild: Callable[[Work, Scope, OpRecord], Awaitable[R]]
+    rights: Rights
+    """What it takes, at both doors (R40)."""
     audited: bool = True
     """Writes an audit row: queue behind the device's chain (R45)."""
 
@@ -115,9 +122,10 @@ async def perform(
 ) -> Outcome[R]:
     """Apply `op` once, or answer as the first time.
 
-    Raises E_IDEMPOTENCY_MISMATCH for another body under the same op_id, E_CONFLICT for an id
-    that the tenant uses elsewhere (R16), E_UNAVAILABLE, and the domain's refusals; a refusal
-    leaves nothing behind, so the same op may succeed later.
+    Raises E_IDEMPOTENCY_MISMATCH for another body under the same op_id, E_PERMISSION and
+    E_UNAUTHENTICATED by the kind's rights, E_CONFLICT for an id that the tenant uses elsewhere
+    (R16), E_UNAVAILABLE, and the domain's refusals; a refusal leaves nothing behind, so the same
+    op may succeed later. Rights are judged after the look-up of the first answer (R42).
     """
     record = _record(scope, op)
 
@@ -126,7 +134,8 @@ async def perform(
             await OpRepository.of(work, scope).insert(record)
         except DuplicateKeyError:
             raise _AlreadyAppliedError from None
-        return await kind.apply(work, scope, op, record.result_id)
+        permitted = replace(op, flags=(*op.flags, *permit(scope, op, kind.rights)))
+        return await kind.apply(work, scope, permitted, record.result_id)
 
     try:
         queue = chain_key(scope) if kind.audited else None
@@ -195,15 +204,17 @@ def _record(scope: Scope, op: Operation[Any]) -> OpRecord:
     )
 
 
-def permit(scope: Scope, op: Operation[Any], permission: Permission) -> list[str]:
+def permit(scope: Scope, op: Operation[Any], rights: Rights) -> tuple[str, ...]:
     """Refuse who may not do this, or flag it where it has happened already (R17).
 
-    Raises E_PERMISSION, for what is committed only where this device does no such things at all.
+    Raises E_PERMISSION, for what is committed only where this device does no such things at all;
+    where it takes a person, `committed` spares nobody.
     """
-    if not op.committed:
-        scope.require(permission)
-    scope.require_device(permission)
-    return [] if scope.may(permission) else [NOT_PERMITTED]
+    rights = rights.on(scope)
+    if rights.person or not op.committed:
+        rights.require(scope)
+    rights.require_device(scope)
+    return () if rights.held_by(scope) else (NOT_PERMITTED,)
 
 
 def chain_key(scope: Scope) -> str:

@@ -1,29 +1,47 @@
-"""PIN hashes: argon2id, off the event loop, never more than two at once (R41)."""
+"""PIN hashes: argon2id, off the event loop, few at once and behind everything else (R41).
+
+The threads that hash have the lowest priority and their queue is short, so that a storm of wrong
+PINs makes logins slow and never sales.
+"""
 
 import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-MAX_PARALLEL = 2
+from playpark.errors import ErrorCode, PlayParkError
+
+PARALLEL, MAX_UNDER_WAY = 1, 40
+LOWEST = 19
+"""The niceness of a thread that everything else goes before."""
+R = TypeVar("R")
 
 
 class PinHasher:
-    """Hashes and verifies PINs; a storm of logins waits here and not in front of the tills."""
+    """Hashes and verifies PINs, `parallel` at once; at most `under_way` run or wait.
 
-    def __init__(self) -> None:
+    `hash` and `verify` raise E_UNAVAILABLE beyond that, whoever asks.
+    """
+
+    def __init__(self, parallel: int = PARALLEL, under_way: int = MAX_UNDER_WAY) -> None:
         self._argon2 = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-        self._threads = ThreadPoolExecutor(MAX_PARALLEL, thread_name_prefix="pin")
+        self._threads = ThreadPoolExecutor(parallel, "pin", initializer=_step_back)
+        self._under_way, self._most = 0, under_way
         self._dummy = self._argon2.hash("0000")
 
-    def hash(self, pin: str) -> str:
-        return self._argon2.hash(pin)
+    async def hash(self, pin: str) -> str:
+        """What may be stored of a PIN."""
+        return await self._run(lambda: self._argon2.hash(pin))
 
     async def verify(self, pin_hash: str | None, pin: str) -> bool:
         """True for the right PIN. Without a hash (unknown person) it takes as long and is False."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._verify, pin_hash, pin)
+        return await self._run(lambda: self._verify(pin_hash, pin))
 
     def _verify(self, pin_hash: str | None, pin: str) -> bool:
         try:
@@ -32,5 +50,21 @@ class PinHasher:
             return False
         return pin_hash is not None
 
+    async def _run(self, job: Callable[[], R]) -> R:
+        if self._under_way >= self._most:
+            message = "Many people are logging in at this moment: try again in a few seconds."
+            raise PlayParkError(ErrorCode.UNAVAILABLE, message, retry_after=3)
+        self._under_way += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, job)
+        finally:
+            self._under_way -= 1
+
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _step_back() -> None:
+    """Only Linux has a priority for each thread; elsewhere this would slow the whole process."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST)

@@ -80,17 +80,17 @@ class Repository(Generic[D]):
         return [self._parse_some(found) for found in await cursor.to_list(limit)]
 
     async def page(
-        self, limit: int, cursor: str | None, *, hint: Index | None = None, **conditions: Any
-    ) -> tuple[list[D], str | None]:
+        self, limit: int, cursor: str | None, *, key: str = "_id", hint: Index | None = None,
+        **conditions: Any,
+    ) -> tuple[list[D], str | None]:  # fmt: skip
         """(documents newest first, cursor of the next page). Ids rise with time, so they are the
         key; raises E_VALIDATION for a cursor that is not ours."""
         if cursor is not None:
-            conditions["_id"] = {"$lt": _read_cursor(cursor)}
-        found = await self.find(
-            sort="_id", descending=True, limit=limit + 1, hint=hint, **conditions
-        )
+            conditions[key] = {"$lt": _read_cursor(cursor)}
+        found = await self.find(sort=key, descending=True, limit=limit + 1, hint=hint, **conditions)
         more = len(found) > limit
-        return found[:limit], _write_cursor(str(found[limit - 1].id)) if more else None
+        last = getattr(found[limit - 1], "id" if key == "_id" else key) if more else None
+        return found[:limit], _write_cursor(str(last)) if more else None
 
     async def update_one(self, update: Mapping[str, Any], **conditions: Any) -> bool:
         """Change one document where `conditions` hold; False where none matched."""

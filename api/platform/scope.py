@@ -4,8 +4,10 @@ R43, R44)."""
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from api.platform.jwt import unauthenticated
 from playpark.clock import park_zone
 from playpark.contracts.employees import Permission
 from playpark.contracts.tenancy import DeviceCaps, DeviceType, Feature
@@ -16,8 +18,9 @@ from playpark.errors import ErrorCode, PlayParkError
 class Actor:
     """An employee who acts, with the permissions of their roles in this store.
 
-    `proved_at`: when they last gave their PIN (and code) on this device. `stores`: the permissions
-    in every store of theirs, known for logins on ADMIN devices only.
+    `proved_at`: when they last gave their PIN (and code) on this device. `since`: from when on they
+    have had these permissions in the device's store, where that is known (R35). `stores`: the
+    permissions in every store of theirs, known for logins on ADMIN devices only.
     """
 
     employee_id: str
@@ -25,6 +28,7 @@ class Actor:
     roles: tuple[str, ...] = ()
     permissions: frozenset[Permission] = frozenset()
     proved_at: datetime | None = None
+    since: datetime | None = None
     stores: Mapping[str, frozenset[Permission]] = field(default_factory=dict, repr=False)
 
 
@@ -38,6 +42,11 @@ class Device:
     caps: DeviceCaps
     paired: bool = True
     """False for a person who logged in without a device: admin routes only (R41)."""
+
+    @property
+    def is_office(self) -> bool:
+        """An ADMIN device that sells nothing itself: it looks after the tills of others."""
+        return self.type is DeviceType.ADMIN and not self.caps.can_sell
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,33 @@ class Scope:
     def actor_name(self) -> str | None:
         return self.actor.name if self.actor else None
 
+    @property
+    def person(self) -> Actor:
+        """Who is logged in. Raises E_UNAUTHENTICATED where a device asks by itself."""
+        if self.actor is None:
+            raise unauthenticated()
+        return self.actor
+
+    @property
+    def own_only(self) -> dict[str, Any]:
+        """A condition on sales and tickets: a kiosk by itself sees what it sold, for its guest has
+        nothing to do with what others bought (R44)."""
+        alone = self.actor is None and self.device.type is DeviceType.KIOSK
+        return {"device_id": self.device.device_id} if alone else {}
+
+    @property
+    def switched_off(self) -> bool:
+        """Whether such devices are switched off here. What one has sold already is booked all the
+        same: the money is in it (R17, R40)."""
+        return self.device.type is DeviceType.KIOSK and Feature.KIOSK not in self.features
+
+    def require_paired(self) -> None:
+        """Raises E_PERMISSION for a person who logged in without a device: money, tickets and
+        approvals belong to a counter (R41)."""
+        if not self.device.paired:
+            message = "This takes a device: log in on a paired till, gate or office device."
+            raise PlayParkError(ErrorCode.PERMISSION, message, details={"reason": "capability"})
+
     def acting_as(self, actor: Actor | None) -> "Scope":
         return replace(self, actor=actor)
 
@@ -90,7 +126,7 @@ class Scope:
 
     def may(self, permission: Permission) -> bool:
         """GATE redeems and KIOSK sells by the device alone; all else needs an employee (R40)."""
-        if not self._device_can(permission):
+        if self.switched_off or not self._device_can(permission):
             return False
         by_itself = {
             DeviceType.GATE: {Permission.REDEEM},
@@ -115,6 +151,9 @@ class Scope:
         """Raises E_PERMISSION where none of them is allowed; names the last."""
         if not any(self.may(each) for each in permissions):
             named = list(permissions)[-1]
+            if self.switched_off:
+                message = "Kiosks are switched off here: a supervisor can switch them on."
+                raise PlayParkError(ErrorCode.PERMISSION, message, details={"reason": "capability"})
             self.require_device(named)
             message = "Your roles do not allow that: ask a supervisor."
             raise PlayParkError(
@@ -124,8 +163,6 @@ class Scope:
             )
 
     def _device_can(self, permission: Permission) -> bool:
-        if self.device.type is DeviceType.KIOSK and Feature.KIOSK not in self.features:
-            return False
         if permission in {Permission.SELL, Permission.SHIFT_OPEN, Permission.SHIFT_CLOSE}:
             return self.device.caps.can_sell
         if permission is Permission.REDEEM:

@@ -1,6 +1,5 @@
 """What a request can reach: database, clock, keys. Built once by the app, held in its state."""
 
-import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -9,24 +8,18 @@ from fastapi import Depends, Query, Request
 
 from api.platform.authority import SubjectRefusedError, read_scope
 from api.platform.jwt import Claims, Jwt, TokenType, unauthenticated
+from api.platform.keyring import KeyRing, TicketKeys
+from api.platform.limits import Limits
 from api.platform.mongo import Mongo
 from api.platform.pins import PinHasher
 from api.platform.scope import Scope
 from api.platform.settings import Settings
 from api.platform.uow import UnitOfWork, Work
+from api.platform.usage import Usage
 from api.platform.vault import Vault
 from playpark.clock import Clock
 from playpark.contracts.base import IdStr
 from playpark.errors import ErrorCode
-
-
-@dataclass(frozen=True, slots=True)
-class TicketKeys:
-    """The HMAC keys of one tenant, by kid; `current` signs new tickets (R21)."""
-
-    by_kid: dict[str, bytes]
-    current: str
-
 
 Publish = Callable[[Work, str, str | None], Awaitable[None]]
 """(work, tenant, store or None for all of the tenant's): freeze the next catalogue version."""
@@ -48,10 +41,14 @@ class Platform:
     jwt: Jwt
     pins: PinHasher
     vault: Vault
+    keyring: KeyRing
+    limits: Limits
     publish: Publish
     note_refusal: NoteRefusal
     spare_codes: dict[str, list[str]] = field(default_factory=dict)
     """By tenant: the server's short codes that this process has taken and not used yet."""
+    usage: Usage = field(default_factory=Usage)
+    """Requests that this process has counted and not written yet."""
 
     @classmethod
     def build(
@@ -64,6 +61,8 @@ class Platform:
         note_refusal: NoteRefusal,
     ) -> "Platform":
         current, *previous = settings.secret_keys
+        vault = Vault(settings.encryption_keys)
+        roots = {n: key.get_secret_value() for n, key in settings.hmac_keys.items()}
         return cls(
             settings=settings,
             mongo=mongo,
@@ -71,7 +70,9 @@ class Platform:
             uow=UnitOfWork(mongo, clock),
             jwt=Jwt(current, previous),
             pins=PinHasher(),
-            vault=Vault(settings.encryption_keys),
+            vault=vault,
+            keyring=KeyRing(roots, vault),
+            limits=Limits(settings),
             publish=publish,
             note_refusal=note_refusal,
         )
@@ -81,17 +82,10 @@ class Platform:
         self.pins.close()
         self.mongo.close()
 
-    def ticket_keys(self, tenant_id: str) -> TicketKeys:
-        """Keys that belong to this tenant alone, derived from HMAC_KEY_V<n>: kid `01` is V1."""
-        by_kid = {
-            f"{n:02d}": _derive(key.get_secret_value(), f"ticket|{tenant_id}")
-            for n, key in self.settings.hmac_keys.items()
-        }
-        return TicketKeys(by_kid, current=max(by_kid))
-
-
-def _derive(secret: str, purpose: str) -> bytes:
-    return hmac.digest(secret.encode(), purpose.encode(), "sha256")
+    async def ticket_keys(self, scope: Scope) -> TicketKeys:
+        """The keys of the scope's tenant as of this request (R21)."""
+        work = self.uow.reading()
+        return await self.keyring.of(work, scope.tenant_id, scope.key_version)
 
 
 def get_platform(request: Request) -> Platform:
@@ -114,23 +108,32 @@ def read_claims(request: Request, *allowed: TokenType) -> Claims:
 
 async def get_scope(
     request: Request,
-    store_id: Annotated[
+    acting_in: Annotated[
         IdStr | None,
-        Query(description="another store of an employee on an ADMIN device (R44)"),
+        Query(
+            alias="store_id", description="another store of an employee on an ADMIN device (R44)"
+        ),
     ] = None,
 ) -> Scope:
     """Dependency of every route that needs a token: its claims were verified before the body
     was read (see `http.PrivateRoute`); one read makes them a scope."""
     claims: Claims = request.state.claims
     platform = get_platform(request)
+    route = f"{request.method} {request.scope['route'].path}"
     try:
-        scope = await read_scope(platform.uow.reading(), claims, store_id)
+        scope = await read_scope(platform.uow.reading(), claims, acting_in)
     except SubjectRefusedError as refused:
-        route = f"{request.method} {request.scope['route'].path}"
         await platform.note_refusal(platform.uow, refused.scope, refused.code, route)
         raise
     request.state.log = {"tenant_id": scope.tenant_id, "device_id": scope.device.device_id}
+    await platform.limits.employee(scope, route)
+    platform.usage.count(scope, route, platform.clock.now())
     return scope
+
+
+async def get_scope_if_any(request: Request) -> Scope | None:
+    """The same for routes that answer without a token too: None then."""
+    return await get_scope(request, None) if request.state.claims is not None else None
 
 
 async def platform_of(request: Request) -> Platform:
@@ -138,4 +141,5 @@ async def platform_of(request: Request) -> Platform:
 
 
 Caller = Annotated[Scope, Depends(get_scope)]
+CallerIfAny = Annotated[Scope | None, Depends(get_scope_if_any)]
 App = Annotated[Platform, Depends(platform_of)]

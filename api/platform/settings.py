@@ -6,10 +6,20 @@ Wrong values are named one by one; production refuses default or missing secrets
 import os
 import re
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+import limits
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    Field,
+    Json,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -18,11 +28,35 @@ from pydantic_settings import (
 )
 
 from playpark.clock import DEFAULT_ZONE
+from playpark.contracts.provider import PlanName, PlanPrices
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.tokens import MIN_KEY_BYTES
 
 DEV_SECRET = "development-only-secret-do-not-deploy"  # noqa: S105 - refused in production
 _HMAC_NAME = re.compile(r"HMAC_KEY_V([1-9][0-9]?)(_FILE)?")
+
+
+def _rate(text: str) -> str:
+    found = limits.parse_many(text)
+    if len(found) != 1 or found[0].amount < 1:
+        raise ValueError("one rate only, of 1 or more")
+    return text
+
+
+def _networks(text: str) -> str:
+    for each in _split(text):
+        ip_network(each)
+    return text
+
+
+def _origins(text: str) -> str:
+    if bad := [each for each in _split(text) if not re.fullmatch(r"https?://[^/*\s]+", each)]:
+        raise ValueError(f"{len(bad)} of them are not like https://office.example")
+    return text
+
+
+Rate = Annotated[str, AfterValidator(_rate)]
+"""So many in a time, as the library `limits` writes it: `20/second`, `50/hour`."""
 
 
 class Environment(StrEnum):
@@ -36,7 +70,11 @@ class Settings(BaseSettings):
     """All that the API can be told from outside."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", populate_by_name=True, case_sensitive=False
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
+        case_sensitive=False,
     )
 
     environment: Environment = Environment.DEVELOPMENT
@@ -62,10 +100,48 @@ class Settings(BaseSettings):
         default=SecretStr(DEV_SECRET), validation_alias="ENCRYPTION_KEY"
     )
     """Seals stored secrets; comma-separated, the newest first."""
+    pin_failures_per_device: int = Field(default=20, ge=1)
+    pin_failures_per_ip: int = Field(default=60, ge=1)
+    """Wrong PINs an hour; a park's tills often share one address (R41)."""
+    audit_raw_days: int = Field(default=90, ge=1, le=36_500)
+    audit_summary_days: int = Field(default=365, ge=1, le=36_500)
+    """How long rows of the audit trail are kept, and their daily sums (R45)."""
     tz: str = Field(default=DEFAULT_ZONE, validation_alias="TZ")
     log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
     docs: bool | None = None
     """API pages on or off; by default on, and off in production."""
+
+    trusted_proxies: Annotated[str, AfterValidator(_networks)] = ""
+    """Addresses and networks, comma-separated, whose X-Forwarded-For is believed."""
+    cors_origins: Annotated[str, AfterValidator(_origins)] = ""
+    """Origins, comma-separated, whose pages may call the API; others get no header."""
+    metrics_token: SecretStr | None = Field(default=None, min_length=16)
+    """Bearer token of /metrics. In production there are no metrics without it."""
+    redis_uri: SecretStr | None = None
+    """Where several processes count their limits together; in memory without it."""
+
+    limit_device: Rate = "20/second"
+    limit_device_burst: Rate = "180/minute"
+    """What a device may ask over `limit_device`: both together are the burst."""
+    limit_employee: Rate = "1000/hour"
+    """This and the next two: an employee on an ADMIN device."""
+    limit_giving_back: Rate = "50/hour"
+    limit_preview: Rate = "100/hour"
+    limit_device_login: Rate = "60/hour"
+    limit_address_login: Rate = "300/hour"
+    limit_enrolment: Rate = "10/hour"
+    """Site keys that were wrong, by address."""
+
+    header_seconds: float = Field(default=10, gt=0)
+    body_seconds: float = Field(default=30, gt=0)
+    stall_seconds: float = Field(default=10, gt=0)
+    """Longest time without a byte of a body."""
+    max_connections: int = Field(default=1000, ge=1)
+
+    billing_plans: Json[dict[PlanName, PlanPrices]] = Field(
+        default_factory=dict, validate_default=False
+    )
+    """What the operator's plans cost, by name: see `PlanPrices`."""
 
     @classmethod
     def settings_customise_sources(
@@ -103,6 +179,14 @@ class Settings(BaseSettings):
         return _listed(self.encryption_key)
 
     @property
+    def proxies(self) -> list[str]:
+        return _split(self.trusted_proxies)
+
+    @property
+    def origins(self) -> list[str]:
+        return _split(self.cors_origins)
+
+    @property
     def production(self) -> bool:
         return self.environment is Environment.PRODUCTION
 
@@ -137,7 +221,11 @@ class _EnvWithFiles(EnvSettingsSource):
 
 
 def _listed(secret: SecretStr) -> list[str]:
-    return [part.strip() for part in secret.get_secret_value().split(",") if part.strip()]
+    return _split(secret.get_secret_value())
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _read_secret(name: str, path: str) -> str:

@@ -17,7 +17,8 @@ class Vault:
     """Seals and opens short texts. `keys` are secrets of at least 32 bytes, the newest first."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self._fernet = MultiFernet([Fernet(_fernet_key(key)) for key in keys])
+        self._keys = [Fernet(_fernet_key(key)) for key in keys]
+        self._fernet = MultiFernet(self._keys)
 
     def seal(self, text: str) -> str:
         """What may be stored."""
@@ -30,6 +31,14 @@ class Vault:
         except InvalidToken:
             message = "A stored secret cannot be opened: ENCRYPTION_KEY lacks its key."
             raise PlayParkError(ErrorCode.INTERNAL, message) from None
+
+    def is_current(self, sealed: str) -> bool:
+        """Whether the newest key has sealed it."""
+        try:
+            self._keys[0].decrypt(sealed.encode())
+        except InvalidToken:
+            return False
+        return True
 
     def reseal(self, sealed: str) -> str:
         """The same secret under the newest key. Raises as `open` does."""

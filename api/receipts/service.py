@@ -5,6 +5,7 @@ from typing import Any
 
 from api.audit import service as audit
 from api.platform.operations import Kind, Operation, OpRecord
+from api.platform.permissions import Rights
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from api.receipts.models import LedgerState
@@ -95,4 +96,4 @@ async def _abandoned(work: Work, scope: Scope, record: OpRecord) -> Abandoned:
     return Abandoned(receipt_no=found.receipt_no)
 
 
-ABANDON = Kind(OpKind.ABANDON, AbandonIn, _abandon, _abandoned)
+ABANDON = Kind(OpKind.ABANDON, AbandonIn, _abandon, _abandoned, Rights())

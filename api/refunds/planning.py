@@ -8,7 +8,7 @@ from api.identity.repository import DeviceRepository
 from api.platform.operations import NOT_PERMITTED, Operation
 from api.platform.scope import Scope
 from api.platform.uow import Work
-from api.refunds.common import Sold
+from api.sales.sold import Sold
 from api.tickets.models import Ticket
 from api.tickets.repository import GivenBack
 from playpark.contracts.catalog import SalesChannel

@@ -10,7 +10,7 @@ from api.customers import service as customers
 from api.customers.repository import CustomerRepository
 from api.platform.scope import Scope
 from api.platform.uow import Work
-from api.refunds.common import Sold
+from api.sales.sold import Sold
 from playpark.contracts.customers import PointsReason
 from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.money import round_half_up

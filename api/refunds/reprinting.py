@@ -2,19 +2,22 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import ClassVar
 
 from api.approvals import service as approvals
 from api.audit import service as audit
 from api.catalog import service as catalog
 from api.events import service as events
-from api.platform.operations import Kind, Operation, OpRecord, permit
+from api.platform.operations import Kind, Operation, OpRecord
+from api.platform.permissions import Rights
 from api.platform.scope import Scope
 from api.platform.services import Platform
 from api.platform.uow import Work
-from api.refunds.common import Sold, entities, read
+from api.refunds.common import entities
 from api.refunds.models import Reprint
 from api.refunds.repository import ReprintCounter, ReprintRepository
 from api.sales import views as sales
+from api.sales.sold import Sold, read
 from api.shifts import service as shifts
 from api.tickets import service as tickets
 from api.tickets.models import Ticket
@@ -37,21 +40,21 @@ class Reprinting:
     tokens, whichever sold the tickets."""
 
     platform: Platform
+    # Whoever may sell may ask: the approval lifts the rest (decision 0008).
+    rights: ClassVar = Rights((Permission.SELL,), approvals=(ApprovalAction.REPRINT,))
 
     @property
     def kind(self) -> Kind[ReprintIn, ReprintView]:
-        return Kind(OpKind.REPRINT, ReprintIn, self.apply, self.rebuild)
+        return Kind(OpKind.REPRINT, ReprintIn, self.apply, self.rebuild, self.rights)
 
     async def apply(
         self, work: Work, scope: Scope, op: Operation[ReprintIn], reprint_id: str
     ) -> ReprintView:
         """Count the papers and give them out. Raises E_NOT_FOUND, E_CONFLICT (cancelled,
         refunded), E_PERMISSION, E_VALIDATION, E_REPRINT_LIMIT."""
-        # Whoever may sell may ask: the approval lifts the rest (decision 0008).
-        flags = [*op.flags, *permit(scope, op, Permission.SELL)]
         sold = await _sold(work, scope, op.body)
         again, more = _papers(op, sold)
-        flags += more
+        flags = [*op.flags, *more]
         approver, more = await approvals.require(
             work,
             scope,
@@ -73,17 +76,17 @@ class Reprinting:
             reprint.approver_id, reprint.approved_by = approver.employee_id, approver.name
         await ReprintRepository.of(work, scope).insert(reprint)
         await _tell(work, scope, reprint)
-        return self._answer(sold, reprint)
+        return await self._answer(scope, sold, reprint)
 
     async def rebuild(self, work: Work, scope: Scope, record: OpRecord) -> ReprintView:
         """The same papers with the same tokens; nothing is counted twice (R15)."""
         reprint = await ReprintRepository.of(work, scope).find_one(_id=record.result_id)
         if reprint is None:
             raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such reprint.")
-        return self._answer(await read(work, scope, reprint.sale_id), reprint)
+        return await self._answer(scope, await read(work, scope, reprint.sale_id), reprint)
 
-    def _answer(self, sold: Sold, reprint: Reprint) -> ReprintView:
-        keys = self.platform.ticket_keys(reprint.tenant_id)
+    async def _answer(self, scope: Scope, sold: Sold, reprint: Reprint) -> ReprintView:
+        keys = await self.platform.ticket_keys(scope)
         by_id = {ticket.ticket_id: ticket for ticket in sold.tickets}
         # As they stood when they were printed, whatever has happened since.
         papers = [
@@ -182,7 +185,7 @@ def _document(scope: Scope, op: Operation[ReprintIn], papers: Sold, reprint_id: 
         sale_refunded=papers.sale.refunded,
         reason_code=op.body.reason_code,
         reason_text=op.body.reason_text,
-        business_date=business_date(op.occurred_at, scope.zone).isoformat(),
+        business_date=op.day(scope),
         occurred_at=op.occurred_at,
         device_id=scope.device.device_id,
         employee_id=scope.actor_id,

@@ -1,16 +1,16 @@
 """HTTP of giving back: refunds, voids, reprints."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import Depends, Query, Response
+from fastapi import Depends, Query
+from fastapi.responses import StreamingResponse
 
-from api.platform.csv import CSV, PAGE, Cell, WantsCsv, every, stream_csv
-from api.platform.envelope import ok
-from api.platform.http import Cursor, Door, Limit, private_router
+from api.platform.csv import CSV, Cell, Listing
+from api.platform.http import Door, private_router
+from api.platform.permissions import needs, performs
 from api.platform.services import App, Caller
 from api.refunds import reprinting, service
-from api.refunds.models import Refund, Reprint
+from api.refunds.models import Refund
 from api.refunds.repository import RefundRepository, ReprintRepository, Which
 from api.refunds.reprinting import Reprinting
 from api.refunds.voiding import VOID
@@ -49,6 +49,8 @@ REFUND_COLUMNS = (
     "shift_id",
     "employee_name",
     "approved_by",
+    "ticket_ids",
+    "flags",
 )
 REPRINT_COLUMNS = (
     "reprint_id",
@@ -60,6 +62,7 @@ REPRINT_COLUMNS = (
     "device_id",
     "employee_name",
     "approved_by",
+    "ticket_ids",
 )
 
 
@@ -75,78 +78,72 @@ async def _which(
 Chosen = Annotated[Which, Depends(_which)]
 
 
-@private.post("/refunds")
-@private.post("/tickets/refund")
+@private.post("/refunds", dependencies=performs(service.REFUND.rights))
+@private.post("/tickets/refund", dependencies=performs(service.REFUND.rights))
 async def refund(door: Door, body: RefundIn) -> Envelope[RefundView]:
-    """Give money back: these tickets of a sale, an amount, or all that is left. Needs `sell` and
-    an approval for `refund` of the sale, its ticket or the operation; of a used ticket the
-    approver needs `refund_used` too."""
+    """Give money back: these tickets of a sale, an amount, or all that is left. The
+    approval names the sale, its ticket or the operation; of a used ticket the approver has
+    `refund_used` too."""
     return await door.perform(service.REFUND, body)
 
 
-@private.get("/refunds", response_model=Envelope[Page[RefundView]], responses=CSV)
+@private.get(
+    "/refunds",
+    response_model=Envelope[Page[RefundView]],
+    responses=CSV,
+    dependencies=needs(Permission.REPORTS_VIEW),
+)
 async def list_refunds(
     platform: App,
     scope: Caller,
     which: Chosen,
-    wants_csv: WantsCsv,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-) -> Envelope[Page[RefundView]] | Response:
-    """The store's refunds, newest first. Needs `reports_view`."""
-    scope.require(Permission.REPORTS_VIEW)
+    listing: Listing,
+) -> Envelope[Page[RefundView]] | StreamingResponse:
+    """The store's refunds, newest first."""
     refunds = RefundRepository.of(platform.uow.reading(), scope)
-    if wants_csv:
-        found = every(lambda after: refunds.page(PAGE, after, **which.conditions()))
-        return await stream_csv((*REFUND_COLUMNS, "ticket_ids", "flags"), _refund_cells(found))
-    page, more = await refunds.page(limit, cursor, **which.conditions())
-    return ok(Page(items=[service.view(each) for each in page], next_cursor=more))
+    return await listing.answer(
+        lambda limit, after: refunds.page(limit, after, **which.conditions()),
+        service.view,
+        REFUND_COLUMNS,
+        _ticket_ids,
+    )
 
 
-@private.post("/sales/{sale_id}/void")
+def _ticket_ids(_: Refund, told: RefundView) -> dict[str, Cell]:
+    return {"ticket_ids": [part.ticket_id for part in told.tickets]}
+
+
+@private.post("/sales/{sale_id}/void", dependencies=performs(VOID.rights))
 async def void(door: Door, sale_id: IdStr, body: VoidRequest) -> Envelope[VoidView]:
     """Take back a whole sale of the shift that is open on this till, before anybody used it.
-    Needs `sell` and an approval for `void` of the sale; everything else is a refund."""
+    The approval names the sale; everything else is a refund."""
     return await door.perform(VOID, body, sale_id=sale_id)
 
 
-@private.post("/reprints")
-@private.post("/tickets/reprint")
+@private.post("/reprints", dependencies=performs(Reprinting.rights))
+@private.post("/tickets/reprint", dependencies=performs(Reprinting.rights))
 async def reprint(door: Door, body: ReprintIn) -> Envelope[ReprintView]:
-    """Print again: a sale's receipt and tickets, or some of its tickets. Needs `sell` and an
-    approval for `reprint` of the sale or its ticket; limited by device, employee and day."""
+    """Print again: a sale's receipt and tickets, or some of its tickets. The approval names
+    the sale or its ticket; limited by device, employee and day."""
     return await door.perform(Reprinting(door.platform).kind, body)
 
 
-@private.get("/reprints", response_model=Envelope[Page[ReprintSummary]], responses=CSV)
+@private.get(
+    "/reprints",
+    response_model=Envelope[Page[ReprintSummary]],
+    responses=CSV,
+    dependencies=needs(Permission.REPORTS_VIEW),
+)
 async def list_reprints(
     platform: App,
     scope: Caller,
     which: Chosen,
-    wants_csv: WantsCsv,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-) -> Envelope[Page[ReprintSummary]] | Response:
-    """The store's reprints, newest first. Needs `reports_view`."""
-    scope.require(Permission.REPORTS_VIEW)
+    listing: Listing,
+) -> Envelope[Page[ReprintSummary]] | StreamingResponse:
+    """The store's reprints, newest first."""
     reprints = ReprintRepository.of(platform.uow.reading(), scope)
-    if wants_csv:
-        found = every(lambda after: reprints.page(PAGE, after, **which.conditions()))
-        return await stream_csv((*REPRINT_COLUMNS, "ticket_ids"), _reprint_cells(found))
-    page, more = await reprints.page(limit, cursor, **which.conditions())
-    return ok(Page(items=[reprinting.summary(each) for each in page], next_cursor=more))
-
-
-async def _refund_cells(refunds: AsyncIterator[Refund]) -> AsyncIterator[list[Cell]]:
-    async for each in refunds:
-        told = service.view(each)
-        cells: list[Cell] = [getattr(told, name) for name in REFUND_COLUMNS]
-        ticket_ids = " ".join(ticket.ticket_id for ticket in told.tickets)
-        yield [*cells, ticket_ids, " ".join(told.flags)]
-
-
-async def _reprint_cells(reprints: AsyncIterator[Reprint]) -> AsyncIterator[list[Cell]]:
-    async for each in reprints:
-        told = reprinting.summary(each)
-        cells: list[Cell] = [getattr(told, name) for name in REPRINT_COLUMNS]
-        yield [*cells, " ".join(told.ticket_ids)]
+    return await listing.answer(
+        lambda limit, after: reprints.page(limit, after, **which.conditions()),
+        reprinting.summary,
+        REPRINT_COLUMNS,
+    )

@@ -7,20 +7,21 @@ from api.approvals import service as approvals
 from api.audit import service as audit
 from api.catalog import service as catalog
 from api.events import service as events
-from api.platform.operations import Kind, Operation, OpRecord, permit
+from api.platform.operations import Kind, Operation, OpRecord
+from api.platform.permissions import Rights
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from api.receipts import service as receipts
 from api.refunds import planning, points
-from api.refunds.common import Sold, entities, read
+from api.refunds.common import entities
 from api.refunds.models import Refund
 from api.refunds.points import PointsMove
 from api.refunds.repository import RefundRepository
 from api.sales.repository import PaymentRepository, SaleRepository
+from api.sales.sold import Sold, read
 from api.shifts import service as shifts
 from api.shifts.service import RefundAmounts
 from api.tickets.repository import GivenBack, TicketRepository
-from playpark.clock import business_date
 from playpark.contracts.approvals import ApprovalAction, ReasonKind
 from playpark.contracts.customers import PointsReason
 from playpark.contracts.employees import Permission
@@ -40,12 +41,10 @@ async def _refund(work: Work, scope: Scope, op: Operation[RefundIn], refund_id: 
     """Give back what is asked for. Raises E_NOT_FOUND, E_CONFLICT (voided, or changed in the same
     moment), E_REFUND_EXCEEDS, E_VALIDATION, E_PERMISSION, E_SHIFT_CLOSED."""
     body = op.body
-    # Whoever may sell may ask: the approval lifts the rest (decision 0008).
-    flags = [*op.flags, *permit(scope, op, Permission.SELL)]
     sold = await read(work, scope, body.sale_id)
     rules = await catalog.snapshot(work, scope)
     planned, more = await _plan(work, scope, op, sold, rules.settings.sales)
-    flags += more
+    flags = [*op.flags, *more]
     back = planning.given_back(sold, body, planned)
     approver, more = await approvals.require(
         work,
@@ -71,7 +70,7 @@ async def _refund(work: Work, scope: Scope, op: Operation[RefundIn], refund_id: 
         points_returned=settled.points.returned,
         reason_code=body.reason_code,
         reason_text=body.reason_text,
-        business_date=business_date(op.occurred_at, scope.zone).isoformat(),
+        business_date=op.day(scope),
         occurred_at=op.occurred_at,
         device_id=scope.device.device_id,
         shift_id=settled.shift_id,
@@ -93,7 +92,9 @@ async def _refunded_answer(work: Work, scope: Scope, record: OpRecord) -> Refund
     return view(refund)
 
 
-REFUND = Kind(OpKind.REFUND, RefundIn, _refund, _refunded_answer)
+# Whoever may sell may ask: the approval lifts the rest (decision 0008).
+MAY_ASK = Rights((Permission.SELL,), approvals=(ApprovalAction.REFUND,))
+REFUND = Kind(OpKind.REFUND, RefundIn, _refund, _refunded_answer, MAY_ASK)
 
 
 async def _plan(

@@ -6,11 +6,11 @@ from api.approvals import service as approvals
 from api.audit import service as audit
 from api.catalog import service as catalog
 from api.events import service as events
-from api.platform.operations import Kind, Operation, OpRecord, permit
+from api.platform.operations import Kind, Operation, OpRecord
+from api.platform.permissions import Rights
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from api.refunds import points
-from api.refunds.common import Sold, read
 from api.refunds.models import VoidedSale
 from api.refunds.points import PointsMove
 from api.refunds.repository import VoidRepository
@@ -18,9 +18,9 @@ from api.sales import views as sales
 from api.sales.documents import amounts_of
 from api.sales.models import PaymentStatus
 from api.sales.repository import PaymentRepository, SaleRepository
+from api.sales.sold import Sold, read
 from api.shifts import service as shifts
 from api.tickets.repository import TicketRepository
-from playpark.clock import business_date
 from playpark.contracts.approvals import ApprovalAction, EmployeeRef, ReasonKind
 from playpark.contracts.customers import PointsReason
 from playpark.contracts.employees import Permission
@@ -33,8 +33,6 @@ from playpark.errors import ErrorCode, PlayParkError
 async def _void(work: Work, scope: Scope, op: Operation[VoidIn], void_id: str) -> VoidView:
     """Void a sale. Raises E_NOT_FOUND, E_PERMISSION, E_VALIDATION, and E_CONFLICT for a sale that
     can only be refunded."""
-    # Whoever may sell may ask: the approval lifts the rest (decision 0008).
-    flags = [*op.flags, *permit(scope, op, Permission.SELL)]
     sold = await read(work, scope, op.body.sale_id)
     sale = sold.sale
     if problem := _problem(scope, sold):
@@ -48,7 +46,7 @@ async def _void(work: Work, scope: Scope, op: Operation[VoidIn], void_id: str) -
         amount=sale.grand_total,
         permissions={Permission.REFUND},
     )
-    flags += more
+    flags = [*op.flags, *more]
     rules = await catalog.snapshot(work, scope)
     flags += approvals.reason_flags(op, rules.reason_codes, ReasonKind.VOID)
     await _take_back(work, scope, sold)
@@ -72,7 +70,9 @@ async def _voided_answer(work: Work, scope: Scope, record: OpRecord) -> VoidView
     return await _answer(work, scope, voided)
 
 
-VOID = Kind(OpKind.VOID, VoidIn, _void, _voided_answer)
+# Whoever may sell may ask: the approval lifts the rest (decision 0008).
+MAY_ASK = Rights((Permission.SELL,), approvals=(ApprovalAction.VOID,))
+VOID = Kind(OpKind.VOID, VoidIn, _void, _voided_answer, MAY_ASK)
 
 
 def _problem(scope: Scope, sold: Sold) -> str | None:
@@ -125,7 +125,7 @@ def _document(
         amount=sold.sale.grand_total,
         reason_code=op.body.reason_code,
         reason_text=op.body.reason_text,
-        business_date=business_date(op.occurred_at, scope.zone).isoformat(),
+        business_date=op.day(scope),
         occurred_at=op.occurred_at,
         device_id=scope.device.device_id,
         shift_id=sold.sale.shift_id,

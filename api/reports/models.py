@@ -1,4 +1,4 @@
-"""What a reconciliation found, and who is at it (R49)."""
+"""What a reconciliation found (R49)."""
 
 from typing import Any
 
@@ -25,18 +25,3 @@ class StoredReconciliation(Model):
     result: dict[str, Any]
     runs: int = 1
     """How often this day was checked."""
-
-
-class JobLease(Model):
-    """Which process does a job for a store, and until when nobody else may: a process that dies
-    lets go of it by then. `id` is tenant:store:job."""
-
-    model_config = ODMConfigDict(collection="job_leases")
-
-    id: str = Field(primary_field=True)
-    tenant_id: str
-    store_id: str
-    created_at: StoredTime = UNSTAMPED
-    updated_at: StoredTime = UNSTAMPED
-    holder: str
-    expires_at: StoredTime

@@ -4,28 +4,20 @@ A process that does a store holds its lease; what it has stored is never done ag
 the job may run in every process, be stopped at any moment, and catches up after an outage.
 """
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import date, timedelta
 
 import structlog
 from pymongo.errors import PyMongoError
 
+from api.platform.background import LeaseRepository, repeating
 from api.platform.services import Platform
 from api.platform.uow import UnitOfWork
 from api.reports import service
 from api.reports.reconciling import MOST_SECONDS
-from api.reports.repository import (
-    LeaseRepository,
-    ReconciliationRepository,
-    StoreRef,
-    all_stores,
-)
+from api.reports.repository import ReconciliationRepository, StoreRef, all_stores
 from playpark.clock import business_date, park_zone
 from playpark.errors import PlayParkError
-from playpark.ids import new_ulid
 
 JOB = "reconciliation"
 LEASE = timedelta(seconds=2 * MOST_SECONDS)
@@ -37,30 +29,16 @@ FIRST = timedelta(minutes=1)
 log = structlog.get_logger("playpark.nightly")
 
 
-@asynccontextmanager
-async def running(
+def running(
     platform: Platform, *, first: timedelta = FIRST, every: timedelta = EVERY
-) -> AsyncIterator[None]:
+) -> AbstractAsyncContextManager[None]:
     """The job, for as long as the block lasts. Leaving it interrupts its sleep or its work;
     nothing half done is kept."""
-    task = asyncio.create_task(_loop(platform.uow, first, every), name=JOB)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
+    async def step(holder: str) -> int:
+        return await run_due(platform.uow, holder)
 
-async def _loop(uow: UnitOfWork, first: timedelta, every: timedelta) -> None:
-    holder, pause = new_ulid(), first
-    while True:
-        await asyncio.sleep(pause.total_seconds())
-        pause = every
-        try:
-            await run_due(uow, holder)
-        except (PlayParkError, PyMongoError) as away:
-            log.warning("reconciliation waits", error=type(away).__name__)
+    return repeating(JOB, step, first=first, every=every)
 
 
 async def run_due(uow: UnitOfWork, holder: str) -> int:

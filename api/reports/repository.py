@@ -1,4 +1,4 @@
-"""Queries of the reports: rows of other domains' books, light and in pages; results and leases.
+"""Queries of the reports: rows of other domains' books, light and in pages; results.
 
 A day may have 20,000 sales, so rows are plain dictionaries of the fields that are asked for, and
 never more than a page of them at once.
@@ -6,13 +6,11 @@ never more than a page of them at once.
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import Enum
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
-
-from pymongo.errors import DuplicateKeyError
 
 from api.identity.models import Store
 from api.identity.repository import StoreRepository
@@ -20,7 +18,7 @@ from api.platform.documents import scoped_id
 from api.platform.repository import Repository
 from api.platform.scope import Scope
 from api.platform.uow import Work
-from api.reports.models import JobLease, StoredReconciliation
+from api.reports.models import StoredReconciliation
 from api.tickets.models import Ticket
 from playpark.errors import ErrorCode, PlayParkError
 
@@ -150,7 +148,7 @@ def _stored_as(annotation: Any) -> tuple[type, ...]:
     return (kind,)
 
 
-# --- stores, results, leases --------------------------------------------------------------
+# --- stores and results --------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,26 +210,3 @@ class ReconciliationRepository(Repository[StoredReconciliation]):
 
     def key(self, day: date) -> str:
         return scoped_id(self.tenant_id, str(self.store_id), day.isoformat())
-
-
-class LeaseRepository(Repository[JobLease]):
-    model = JobLease
-
-    async def take(self, job: str, holder: str, lasts: timedelta) -> bool:
-        """Whether `holder` does the job now: nobody else is at it, or has died over it."""
-        free: dict[str, Any] = {
-            "$or": [{"holder": holder}, {"expires_at": {"$lte": self.work.now}}]
-        }
-        until = {"holder": holder, "expires_at": self.work.now + lasts}
-        try:
-            taken = await self.change({"$set": until}, upsert=True, _id=self._key(job), **free)
-        except DuplicateKeyError:
-            return False  # the lease exists and is held
-        return taken is not None
-
-    async def release(self, job: str, holder: str) -> None:
-        free = {"$set": {"expires_at": self.work.now}}
-        await self.update_one(free, _id=self._key(job), holder=holder)
-
-    def _key(self, job: str) -> str:
-        return scoped_id(self.tenant_id, str(self.store_id), job)

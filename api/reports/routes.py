@@ -9,10 +9,12 @@ from fastapi.responses import StreamingResponse
 from api.platform.csv import CSV, Cell, WantsCsv, stream_csv
 from api.platform.envelope import ok
 from api.platform.http import private_router
+from api.platform.permissions import needs
 from api.platform.services import App, Caller
 from api.reports import service
 from playpark.clock import BusinessDate
 from playpark.contracts.base import Envelope
+from playpark.contracts.employees import Permission
 from playpark.contracts.reports import Reconciliation
 
 private = private_router("reports")
@@ -22,7 +24,12 @@ COLUMNS = (
 )
 
 
-@private.get("/reports/reconciliation", response_model=Envelope[Reconciliation], responses=CSV)
+@private.get(
+    "/reports/reconciliation",
+    response_model=Envelope[Reconciliation],
+    responses=CSV,
+    dependencies=needs(Permission.REPORTS_VIEW),
+)
 async def reconciliation(
     platform: App,
     scope: Caller,
@@ -36,8 +43,8 @@ async def reconciliation(
     ] = False,
 ) -> Envelope[Reconciliation] | StreamingResponse:
     """Whether sales, payments, shifts, tickets and Z reports of a trading day agree, and the
-    first document of each check that does not. As CSV one row a break: none where all is whole.
-    Needs `reports_view`."""
+    first document of each check that does not. As CSV one row a break: none where all is
+    whole."""
     found = await service.report(platform, scope, date, fresh=fresh)
     return await stream_csv(COLUMNS, _rows(found)) if wants_csv else ok(found)
 

@@ -13,7 +13,6 @@ from api.reports import reconciling
 from api.reports.models import StoredReconciliation
 from api.reports.repository import ReconciliationRepository, StoreRef, own_store
 from playpark.clock import business_date, business_day_start, park_zone
-from playpark.contracts.employees import Permission
 from playpark.contracts.reports import Reconciliation
 from playpark.errors import ErrorCode, PlayParkError
 
@@ -36,12 +35,11 @@ async def report(
     platform: Platform, scope: Scope, day: date | None, *, fresh: bool
 ) -> Reconciliation:
     """The reconciliation of the scope's store: as it was stored, or computed now where it is
-    asked for or nothing is stored. Needs `reports_view`.
+    asked for or nothing is stored.
 
-    Raises E_PERMISSION, E_VALIDATION for a day that has not begun, E_UNAVAILABLE while another
+    Raises E_VALIDATION for a day that has not begun, E_UNAVAILABLE while another
     one is being computed here.
     """
-    scope.require(Permission.REPORTS_VIEW)
     work = platform.uow.reading()
     store = await own_store(work, scope)
     day = day or last_day(store, work.now)

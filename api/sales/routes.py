@@ -1,19 +1,18 @@
 """HTTP of sales, of their payments, and of what customers have bought."""
 
-from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends, Query
 from fastapi.responses import StreamingResponse
 
-from api.customers import service as customers
-from api.platform.csv import CSV, PAGE, Cell, WantsCsv, every, stream_csv
+from api.platform.csv import CSV, Cell, Listing
 from api.platform.envelope import ok
-from api.platform.http import Cursor, Door, Limit, private_router
-from api.platform.scope import Scope
+from api.platform.http import Door, private_router
+from api.platform.permissions import needs, performs
 from api.platform.services import App, Caller
 from api.sales import history
-from api.sales.models import Payment, Sale
+from api.sales.models import Sale
 from api.sales.repository import PaymentFilter, PaymentRepository, SaleFilter, SaleRepository
 from api.sales.service import Selling
 from api.sales.views import payment_summary, summary
@@ -51,18 +50,17 @@ PAYMENT_COLUMNS = (
 )
 
 
-@private.post("/sales")
+@private.post("/sales", dependencies=performs(Selling.rights))
 async def create_sale(door: Door, body: SaleIn) -> Envelope[SaleAnswer]:
-    """Sell: sale, payments and tickets in one transaction. Needs `sell` and an open shift; an
-    approval `manual_discount` for discounts beyond what one may give."""
+    """Sell: sale, payments and tickets in one transaction, on an open shift."""
     return await door.perform(Selling(door.platform).kind, body)
 
 
-@private.post("/open_tickets/{open_ticket_id}/checkout")
+@private.post("/open_tickets/{open_ticket_id}/checkout", dependencies=performs(Selling.rights))
 async def check_out(
     door: Door, open_ticket_id: IdStr, body: CheckoutRequest
 ) -> Envelope[SaleAnswer]:
-    """Sell a parked cart at its price of now. Needs what a sale needs."""
+    """Sell a parked cart at its price of now."""
     kind = Selling(door.platform).checkout_kind
     return await door.perform(kind, body, open_ticket_id=open_ticket_id)
 
@@ -79,44 +77,38 @@ async def _which_sales(
     return SaleFilter(receipt_no, shift_id, device_id, status, from_date, to_date)
 
 
-@private.get("/sales", response_model=Envelope[Page[SaleSummary]], responses=CSV)
+@private.get(
+    "/sales",
+    response_model=Envelope[Page[SaleSummary]],
+    responses=CSV,
+    dependencies=needs(Permission.SELL, Permission.REPORTS_VIEW),
+)
 async def list_sales(
     platform: App,
     scope: Caller,
     which: Annotated[SaleFilter, Depends(_which_sales)],
-    wants_csv: WantsCsv,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    listing: Listing,
 ) -> Envelope[Page[SaleSummary]] | StreamingResponse:
-    """The store's sales, newest first. Needs `reports_view`; to look a receipt up by its number,
-    `sell` is enough."""
-    if which.receipt_no is None or wants_csv or not scope.may(Permission.SELL):
+    """The store's sales, newest first. With `sell` alone, those of one `receipt_no`."""
+    if which.receipt_no is None or listing.csv:
         scope.require(Permission.REPORTS_VIEW)
+    which = replace(which, **scope.own_only)
     sales = SaleRepository.of(platform.uow.reading(), scope)
-    if wants_csv:
-        rows = every(lambda after: sales.newest(PAGE, after, which))
-        return await stream_csv(SALE_COLUMNS, _sale_cells(rows))
-    found, more = await sales.newest(limit, cursor, which)
-    return ok(Page(items=[summary(sale) for sale in found], next_cursor=more))
+    return await listing.answer(
+        lambda limit, after: sales.newest(limit, after, which), summary, SALE_COLUMNS, _in_full
+    )
 
 
-async def _sale_cells(sales: AsyncIterator[Sale]) -> AsyncIterator[list[Cell]]:
-    async for sale in sales:
-        told = {"sale_id": sale.id, "flags": " ".join(sale.flags)}
-        yield [told[column] if column in told else getattr(sale, column) for column in SALE_COLUMNS]
+def _in_full(sale: Sale, _: SaleSummary) -> dict[str, Cell]:
+    missing = set(SALE_COLUMNS) - SaleSummary.model_fields.keys()
+    return {name: getattr(sale, name) for name in missing}
 
 
-@private.get("/sales/{sale_id}")
+@private.get("/sales/{sale_id}", dependencies=needs(Permission.SELL, Permission.REPORTS_VIEW))
 async def get_sale(platform: App, scope: Caller, sale_id: IdStr) -> Envelope[SaleAnswer]:
-    """One sale with its payments, its tickets and the trace of its price; tokens only for the
-    device that sold it. Needs `sell` or `reports_view`."""
-    _may_look(scope)
+    """One sale with its payments, its tickets (without their tokens) and the trace of its price.
+    A kiosk reads those that it sold."""
     return ok(await Selling(platform).read(platform.uow.reading(), scope, sale_id))
-
-
-def _may_look(scope: Scope) -> None:
-    if not scope.may(Permission.SELL):
-        scope.require(Permission.REPORTS_VIEW)
 
 
 async def _which_payments(
@@ -132,36 +124,31 @@ async def _which_payments(
     return PaymentFilter(sale_id, shift_id, device_id, method, status, from_date, to_date)
 
 
-@private.get("/payments", response_model=Envelope[Page[PaymentSummary]], responses=CSV)
+@private.get(
+    "/payments",
+    response_model=Envelope[Page[PaymentSummary]],
+    responses=CSV,
+    dependencies=needs(Permission.REPORTS_VIEW),
+)
 async def list_payments(
     platform: App,
     scope: Caller,
     which: Annotated[PaymentFilter, Depends(_which_payments)],
-    wants_csv: WantsCsv,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    listing: Listing,
 ) -> Envelope[Page[PaymentSummary]] | StreamingResponse:
-    """The payments of the store's sales, newest first. Needs `reports_view`."""
-    scope.require(Permission.REPORTS_VIEW)
+    """The payments of the store's sales, newest first."""
     payments = PaymentRepository.of(platform.uow.reading(), scope)
-    if wants_csv:
-        rows = every(lambda after: payments.newest(PAGE, after, which))
-        return await stream_csv(PAYMENT_COLUMNS, _payment_cells(rows))
-    found, more = await payments.newest(limit, cursor, which)
-    return ok(Page(items=[payment_summary(payment) for payment in found], next_cursor=more))
+    return await listing.answer(
+        lambda limit, after: payments.newest(limit, after, which), payment_summary, PAYMENT_COLUMNS
+    )
 
 
-async def _payment_cells(payments: AsyncIterator[Payment]) -> AsyncIterator[list[Cell]]:
-    async for payment in payments:
-        told = payment_summary(payment)
-        yield [getattr(told, column) for column in PAYMENT_COLUMNS]
-
-
-@private.get("/customers/{customer_id}/history")
+@private.get(
+    "/customers/{customer_id}/history",
+    dependencies=needs(Permission.REPORTS_VIEW, Permission.SELL, person=True),
+)
 async def customer_history(
     platform: App, scope: Caller, customer_id: IdStr
 ) -> Envelope[CustomerHistory]:
-    """A customer's latest sales in this store and latest points. Needs an employee with `sell`
-    or `reports_view`."""
-    customers.may_look_up(scope)
+    """A customer's latest sales in this store and latest points."""
     return ok(await history.of_customer(platform.uow.reading(), scope, customer_id))

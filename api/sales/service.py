@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from api.audit import service as audit
 from api.catalog import service as catalog
 from api.events import service as events
 from api.identity import stores
 from api.open_tickets import service as open_tickets
-from api.platform.operations import CLOCK_CLAMPED, Kind, Operation, OpRecord, permit
+from api.platform.operations import CLOCK_CLAMPED, Kind, Operation, OpRecord
+from api.platform.permissions import Rights
 from api.platform.scope import Scope
 from api.platform.services import Platform
 from api.platform.uow import Work
 from api.receipts import service as receipts
 from api.sales import booking as booking_rules
-from api.sales import discounts, issuing, loyalty, tenders, training
+from api.sales import discounts, issuing, loyalty, sold, tenders, training
 from api.sales.booking import Booking
 from api.sales.documents import Place, amounts_of, payments_of, sale_of
 from api.sales.models import Payment, Sale
@@ -26,7 +27,7 @@ from api.shifts import service as shifts
 from api.tickets import service as tickets
 from api.tickets.models import Ticket
 from playpark.clock import business_date, business_day_start
-from playpark.contracts.approvals import EmployeeRef
+from playpark.contracts.approvals import ApprovalAction, EmployeeRef
 from playpark.contracts.employees import Permission
 from playpark.contracts.open_tickets import CheckoutIn
 from playpark.contracts.pricing import PricedLine
@@ -48,27 +49,31 @@ class Selling:
     """The sale operation, bound to the platform for its keys."""
 
     platform: Platform
+    rights: ClassVar = Rights(
+        (Permission.SELL,),
+        approvals=(ApprovalAction.MANUAL_DISCOUNT,),
+        when="for discounts beyond what one may give",
+    )
 
     @property
     def kind(self) -> Kind[SaleIn, SaleAnswer]:
-        return Kind(OpKind.SALE, SaleIn, self.apply, self.rebuild)
+        return Kind(OpKind.SALE, SaleIn, self.apply, self.rebuild, self.rights)
 
     @property
     def checkout_kind(self) -> Kind[CheckoutIn, SaleAnswer]:
-        return Kind(OpKind.CHECKOUT, CheckoutIn, self.check_out, self.rebuild)
+        return Kind(OpKind.CHECKOUT, CheckoutIn, self.check_out, self.rebuild, self.rights)
 
     async def apply(
         self, work: Work, scope: Scope, op: Operation[SaleIn], sale_id: str
     ) -> SaleAnswer:
         """Book the sale.
 
-        Raises E_PRICE_CHANGED, E_INSUFFICIENT_TENDER, E_INACTIVE_PACKAGE, E_PERMISSION (`sell`,
-        or an approval), E_SHIFT_CLOSED, E_CONFLICT (a number, points or a parked cart that are
+        Raises E_PRICE_CHANGED, E_INSUFFICIENT_TENDER, E_INACTIVE_PACKAGE, E_PERMISSION
+        (an approval), E_SHIFT_CLOSED, E_CONFLICT (a number, points or a parked cart that are
         gone), E_NOT_FOUND, E_VALIDATION.
         """
-        permitted = permit(scope, op, Permission.SELL)
         booking = await booking_rules.book(work, scope, op)
-        flags = [*op.flags, *booking.flags, *tenders.check(op, booking), *permitted]
+        flags = [*op.flags, *booking.flags, *tenders.check(op, booking)]
         if op.body.training:
             return await self._practise(work, scope, op, booking, sale_id, flags)
         approver, more = await discounts.approve(work, scope, op, booking)
@@ -100,16 +105,15 @@ class Selling:
             zone=scope.zone,
         )
         context = tickets.IssueContext(sale_id, shift_id, business_day_start(day, scope.zone))
-        keys = self.platform.ticket_keys(scope.tenant_id)
+        keys = await self.platform.ticket_keys(scope)
         issued = await tickets.issue(work, scope, keys, context, specs)
         await _tell(work, scope, sale, issued, booking, approver)
-        return self._answer(scope, sale, payments, issued, booking.priced.lines)
+        return await self._answer(scope, sale, payments, issued, booking.priced.lines)
 
     async def check_out(
         self, work: Work, scope: Scope, op: Operation[CheckoutIn], sale_id: str
     ) -> SaleAnswer:
         """Sell a parked cart as it was parked, at the price of now (R13). Raises as `apply`."""
-        permit(scope, op, Permission.SELL)
         parked = await open_tickets.cart_of(work, scope, op.body.open_ticket_id)
         told = {name: getattr(op.body, name) for name in op.body.model_fields_set}
         cart = {name: getattr(parked, name) for name in parked.model_fields_set}
@@ -120,38 +124,28 @@ class Selling:
     async def rebuild(self, work: Work, scope: Scope, record: OpRecord) -> SaleAnswer:
         """As it was when it was sold: what has become of it and of its tickets since is not part
         of it."""
-        found = await self._find(work, scope, record.result_id)
+        found = await sold.find(work, scope, record.result_id)
         if found is None:
             practised = await training.answer_again(work, scope, record.result_id)
             if practised is None:
-                raise _not_found()
+                raise sold.not_found()
             return practised
-        sale, payments, issued = found
-        sale = sale.model_copy(update={"status": SaleStatus.COMPLETED, "refunded": 0})
+        sale = found.sale.model_copy(update={"status": SaleStatus.COMPLETED, "refunded": 0})
         fresh = {"used": 0, "status": TicketStatus.ACTIVE}
-        unused = [ticket.model_copy(update=fresh) for ticket in issued]
-        return self._answer(scope, sale, payments, unused)
+        unused = [ticket.model_copy(update=fresh) for ticket in found.tickets]
+        return await self._answer(scope, sale, found.payments, unused)
 
     async def read(self, work: Work, scope: Scope, sale_id: str) -> SaleAnswer:
-        """A sale and its tickets as they are now, and why it cost what it did; tokens only for
-        the device that sold them. Raises E_NOT_FOUND, for a practice sale too (R32)."""
-        found = await self._find(work, scope, sale_id)
-        if found is None:
-            raise _not_found()
-        sale, payments, issued = found
-        answer = self._answer(scope, sale, payments, issued)
-        return SaleAnswer(sale=answer.sale, tickets=answer.tickets, trace=sale.trace)
+        """A sale and its tickets as they are now, and why it cost what it did; without tokens,
+        which are for a reprint (R25). Raises E_NOT_FOUND, for a practice sale too (R32)."""
+        found = await sold.read(work, scope, sale_id)
+        return SaleAnswer(
+            sale=view(found.sale, found.payments),
+            tickets=[tickets.view(ticket, None) for ticket in found.tickets],
+            trace=found.sale.trace,
+        )
 
-    async def _find(
-        self, work: Work, scope: Scope, sale_id: str
-    ) -> tuple[Sale, list[Payment], list[Ticket]] | None:
-        sale = await SaleRepository.of(work, scope).find_one(_id=sale_id)
-        if sale is None:
-            return None
-        payments = await PaymentRepository.of(work, scope).find(sort="position", sale_id=sale_id)
-        return sale, payments, await tickets.of_sale(work, scope, sale_id)
-
-    def _answer(
+    async def _answer(
         self,
         scope: Scope,
         sale: Sale,
@@ -159,8 +153,7 @@ class Selling:
         issued: list[Ticket],
         lines: Sequence[PricedLine] | None = None,
     ) -> SaleAnswer:
-        sold_here = sale.device_id == scope.device.device_id
-        keys = self.platform.ticket_keys(scope.tenant_id) if sold_here else None
+        keys = await self.platform.ticket_keys(scope)
         return SaleAnswer(
             sale=view(sale, payments, lines),
             tickets=[tickets.view(ticket, keys) for ticket in issued],
@@ -216,10 +209,6 @@ class Selling:
             fresh = await stores.server_short_codes(self.platform, scope.tenant_id, len(used))
             codes = [fresh.pop() if code in used else code for code in codes]
         return codes
-
-
-def _not_found() -> PlayParkError:
-    return PlayParkError(ErrorCode.NOT_FOUND, "There is no such sale.")
 
 
 def _ticket_ids(sale: SaleIn, counts: list[int]) -> list[str]:

@@ -7,6 +7,7 @@ from api.approvals import service as approvals
 from api.audit import service as audit
 from api.events import service as events
 from api.platform.operations import Kind, Operation, OpRecord
+from api.platform.permissions import Rights
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from api.shifts import chain, reading
@@ -26,15 +27,11 @@ async def _adjust(work: Work, scope: Scope, op: Operation[AdjustmentIn], link_id
     """Append an adjustment to the chain of a closed shift; the Z report itself stays as it is.
 
     Raises E_NOT_FOUND, E_CONFLICT for an open shift or a difference that waits for nobody,
-    E_VALIDATION, E_PERMISSION. Nothing physical has happened, so `committed` spares neither the
-    employee nor the approval.
+    E_VALIDATION, E_PERMISSION. Nothing physical has happened, so `committed` spares nobody the
+    approval.
     """
     op = replace(op, committed=False)
     body = op.body
-    if scope.actor is None:
-        message = "Log in first: an adjustment is made by a person."
-        details = {"reason": "permission"}
-        raise PlayParkError(ErrorCode.PERMISSION, message, details=details)
     shift = await reading.seen(work, scope, body.shift_id)
     if not is_closed(shift):
         message = "This shift is still open: close it with its count first."
@@ -101,4 +98,7 @@ async def _adjusted_answer(work: Work, scope: Scope, record: OpRecord) -> ZRepor
     return chain.report_of(link)
 
 
-ADJUST = Kind(OpKind.SHIFT_ADJUSTMENT, AdjustmentIn, _adjust, _adjusted_answer)
+MAY_ADJUST = Rights(
+    person=True, approvals=(ApprovalAction.SHIFT_ADJUSTMENT, ApprovalAction.CASH_VARIANCE)
+)
+ADJUST = Kind(OpKind.SHIFT_ADJUSTMENT, AdjustmentIn, _adjust, _adjusted_answer, MAY_ADJUST)

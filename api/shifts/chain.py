@@ -7,6 +7,7 @@ adjustment. Links hold only their own figures: those of a shift add up to all th
 from dataclasses import dataclass, field
 from typing import Any
 
+from api.audit import service as audit
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from api.shifts.figures import Figures
@@ -65,6 +66,7 @@ async def append(work: Work, scope: Scope, shift: Shift, entry: Entry) -> ZLink:
         grand_sales=grand_sales,
         grand_refunds=grand_refunds,
         grand_total=grand_sales - grand_refunds,
+        audit=await audit.mark(work, scope, shift.device_id),
         prev_hash=head.last_hash,
         hash="",
     )

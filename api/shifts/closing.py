@@ -5,7 +5,8 @@ from typing import Any
 from api.approvals import service as approvals
 from api.audit import service as audit
 from api.events import service as events
-from api.platform.operations import Kind, Operation, OpRecord, permit
+from api.platform.operations import Kind, Operation, OpRecord
+from api.platform.permissions import Rights
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from api.receipts import service as receipts
@@ -20,7 +21,6 @@ from playpark.contracts.approvals import ApprovalAction, ReasonKind
 from playpark.contracts.employees import Permission
 from playpark.contracts.shifts import DrawerCloseIn, ShiftClosed, ZKind
 from playpark.contracts.sync import OpKind
-from playpark.contracts.tenancy import DeviceType
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import ReceiptNumber, ReceiptSeries
 
@@ -42,7 +42,7 @@ async def _close(
     named = op.body.drawer_id or op.shift_id
     lost = await _lost_till(work, scope, op)
     device_id = lost or scope.device.device_id
-    flags = [*op.flags, *([FINALISED] if lost else permit(scope, op, Permission.SHIFT_CLOSE))]
+    flags = [*op.flags, *([FINALISED] if lost else [])]
     closed = {
         "closed_by": scope.actor_id,
         "close_at": op.occurred_at,
@@ -72,15 +72,9 @@ async def _close(
 
 
 async def _lost_till(work: Work, scope: Scope, op: Operation[DrawerCloseIn]) -> str | None:
-    """The till whose drawer a supervisor finalises from an admin's device; None for one's own.
-
-    Money that is counted elsewhere is never foregone fact: it needs both permissions, committed
-    or not.
-    """
-    if scope.device.type is not DeviceType.ADMIN or op.body.drawer_id is None:
+    """The till whose drawer a supervisor finalises from an admin's device; None for one's own."""
+    if not scope.device.is_office or op.body.drawer_id is None:
         return None
-    for permission in (Permission.DEVICE_MANAGE, Permission.APPROVE):
-        scope.require(permission)
     shift = await ShiftRepository.of(work, scope).get(op.body.drawer_id)
     if shift is None:
         raise not_found()
@@ -222,4 +216,12 @@ async def _closed_answer(work: Work, scope: Scope, record: OpRecord) -> ShiftClo
     return closed_view(link)
 
 
-CLOSE = Kind(OpKind.SHIFT_CLOSE, DrawerCloseIn, _close, _closed_answer)
+# Money that is counted elsewhere is never foregone fact: finalising takes a person.
+FINALISE = Rights(all_of=(Permission.DEVICE_MANAGE, Permission.APPROVE), person=True)
+MAY_CLOSE = Rights(
+    (Permission.SHIFT_CLOSE,),
+    approvals=(ApprovalAction.CASH_VARIANCE,),
+    when="for a difference over the store's tolerance",
+    office=FINALISE,
+)
+CLOSE = Kind(OpKind.SHIFT_CLOSE, DrawerCloseIn, _close, _closed_answer, MAY_CLOSE)

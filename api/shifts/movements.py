@@ -3,7 +3,8 @@
 from api.approvals import service as approvals
 from api.audit import service as audit
 from api.events import service as events
-from api.platform.operations import Kind, Operation, OpRecord, permit
+from api.platform.operations import Kind, Operation, OpRecord
+from api.platform.permissions import Rights
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from api.shifts import booking
@@ -12,7 +13,6 @@ from api.shifts.figures import Figures, of_movement
 from api.shifts.models import CashMovement, Shift
 from api.shifts.repository import MovementRepository, ShiftRepository
 from api.shifts.views import movement_view
-from playpark.clock import business_date
 from playpark.contracts.approvals import ReasonKind
 from playpark.contracts.employees import Permission
 from playpark.contracts.shifts import MovementIn, MovementType, MovementView
@@ -30,14 +30,13 @@ async def _move(
     marked `over_drawer` for supervisors.
     """
     body = op.body
-    flags = [*op.flags, *permit(scope, op, Permission.CASH_MOVEMENT)]
     named = body.drawer_id or op.shift_id
     booked = await booking.book(work, scope, op, named, of_movement(body.type, body.amount))
     if booked is None and not op.committed:
         raise await _why_not(work, scope, body.drawer_id)
     shift, more = booked or (None, [NO_SHIFT])
     _, known = await store_rules(work, scope)
-    flags += [*more, *approvals.reason_flags(op, known, ReasonKind.CASH_MOVEMENT)]
+    flags = [*op.flags, *more, *approvals.reason_flags(op, known, ReasonKind.CASH_MOVEMENT)]
     movement = CashMovement(
         id=movement_id,
         tenant_id=scope.tenant_id,
@@ -50,7 +49,7 @@ async def _move(
         reason_code=body.reason_code,
         reason_text=body.reason_text,
         occurred_at=op.occurred_at,
-        business_date=business_date(op.occurred_at, scope.zone).isoformat(),
+        business_date=op.day(scope),
         employee_id=scope.actor_id,
         employee_name=scope.actor_name,
         flags=flags,
@@ -87,4 +86,5 @@ async def _moved_answer(work: Work, scope: Scope, record: OpRecord) -> MovementV
     return movement_view(movement)
 
 
-MOVE = Kind(OpKind.CASH_MOVEMENT, MovementIn, _move, _moved_answer)
+MAY_MOVE = Rights((Permission.CASH_MOVEMENT,))
+MOVE = Kind(OpKind.CASH_MOVEMENT, MovementIn, _move, _moved_answer, MAY_MOVE)

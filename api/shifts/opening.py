@@ -4,7 +4,8 @@ from pymongo.errors import DuplicateKeyError
 
 from api.audit import service as audit
 from api.events import service as events
-from api.platform.operations import Kind, Operation, OpRecord, permit
+from api.platform.operations import Kind, Operation, OpRecord
+from api.platform.permissions import Rights
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from api.shifts import closing
@@ -12,7 +13,6 @@ from api.shifts.booking import not_found
 from api.shifts.models import Shift
 from api.shifts.repository import ShiftRepository
 from api.shifts.views import shift_view
-from playpark.clock import business_date
 from playpark.contracts.employees import Permission
 from playpark.contracts.shifts import ShiftOpenIn, ShiftStatus, ShiftView
 from playpark.contracts.sync import OpKind
@@ -25,7 +25,6 @@ async def _open(work: Work, scope: Scope, op: Operation[ShiftOpenIn], _result_id
     Raises E_SHIFT_ALREADY_OPEN. A committed one is opened whatever the books say: the shift that
     was open is closed without a count and flagged `superseded` (R17).
     """
-    flags = [*op.flags, *permit(scope, op, Permission.SHIFT_OPEN)]
     shifts = ShiftRepository.of(work, scope)
     shift = Shift(
         id=shifts.key(op.op_id),
@@ -33,12 +32,12 @@ async def _open(work: Work, scope: Scope, op: Operation[ShiftOpenIn], _result_id
         store_id=scope.store_id,
         shift_id=op.op_id,
         device_id=scope.device.device_id,
-        business_date=business_date(op.occurred_at, scope.zone).isoformat(),
+        business_date=op.day(scope),
         opened_by=scope.actor_id,
         opened_by_name=scope.actor_name,
         open_at=op.occurred_at,
         cash_open=op.body.cash_open,
-        flags=flags,
+        flags=list(op.flags),
     )
     if op.committed:
         await closing.supersede(work, scope, op)
@@ -51,7 +50,7 @@ async def _open(work: Work, scope: Scope, op: Operation[ShiftOpenIn], _result_id
         raise PlayParkError(ErrorCode.SHIFT_ALREADY_OPEN, message) from None
     facts = {"shift_id": shift.shift_id, "cash_open": shift.cash_open}
     await events.emit(work, scope, ("shift.opened", facts))
-    payload = {"cash_open": shift.cash_open, "flags": flags}
+    payload = {"cash_open": shift.cash_open, "flags": shift.flags}
     await audit.append(work, scope, "shift.opened", shift.shift_id, payload)
     return shift_view(shift)
 
@@ -65,4 +64,5 @@ async def _opened_answer(work: Work, scope: Scope, record: OpRecord) -> ShiftVie
     return shift_view(shift).model_copy(update=fresh)
 
 
-OPEN = Kind(OpKind.SHIFT_OPEN, ShiftOpenIn, _open, _opened_answer)
+MAY_OPEN = Rights((Permission.SHIFT_OPEN,))
+OPEN = Kind(OpKind.SHIFT_OPEN, ShiftOpenIn, _open, _opened_answer, MAY_OPEN)

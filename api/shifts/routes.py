@@ -1,19 +1,20 @@
 """HTTP of shifts and of cash drawers, which are the same thing (R26)."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Path, Query
 from fastapi.responses import StreamingResponse
 
-from api.platform.csv import CSV, PAGE, Cell, WantsCsv, every, stream_csv
+from api.platform.csv import CSV, Cell, Listing
 from api.platform.envelope import ok
 from api.platform.http import Approval, Cursor, Door, Limit, private_router
+from api.platform.permissions import needs, performs
 from api.platform.services import App, Caller
 from api.shifts import reading, service, views
 from api.shifts.models import Shift
 from api.shifts.repository import ShiftFilter, ShiftRepository
 from playpark.clock import BusinessDate
+from playpark.contracts.approvals import ApprovalAction
 from playpark.contracts.base import Envelope, IdStr, Page
 from playpark.contracts.employees import Permission
 from playpark.contracts.shifts import (
@@ -42,20 +43,20 @@ COLUMNS = (
 )
 
 
-@private.post("/shifts/open")
+@private.post("/shifts/open", dependencies=performs(service.OPEN.rights))
 async def open_shift(door: Door, body: ShiftOpenIn) -> Envelope[ShiftView]:
-    """Open a shift, which is the drawer session too, with its float. Needs `shift_open`."""
+    """Open a shift, which is the drawer session too, with its float."""
     return await door.perform(service.OPEN, body)
 
 
-@private.post("/shifts/close")
+@private.post("/shifts/close", dependencies=performs(service.CLOSE.rights))
 async def close_shift(door: Door, body: ShiftCloseIn) -> Envelope[ShiftClosed]:
-    """Close the shift with the cash that was counted blind. Needs `shift_close`; over the
-    store's tolerance a reason and an approval `cash_variance` for the shift."""
+    """Close the shift with the cash that was counted blind. A difference over the store's
+    tolerance takes a reason, and the approval names the shift."""
     return await door.perform(service.CLOSE, body)
 
 
-@private.get("/shifts/current")
+@private.get("/shifts/current", dependencies=needs())
 async def current_shift(platform: App, scope: Caller) -> Envelope[ShiftView]:
     """The open shift of this device; E_SHIFT_CLOSED where there is none."""
     return ok(await reading.current(platform.uow.reading(), scope))
@@ -70,49 +71,48 @@ async def _which(
     return ShiftFilter(device_id, status, from_date, to_date)
 
 
-@private.get("/shifts", response_model=Envelope[Page[ShiftSummary]], responses=CSV)
+@private.get(
+    "/shifts",
+    response_model=Envelope[Page[ShiftSummary]],
+    responses=CSV,
+    dependencies=needs(Permission.REPORTS_VIEW),
+)
 async def list_shifts(
     platform: App,
     scope: Caller,
     which: Annotated[ShiftFilter, Depends(_which)],
-    wants_csv: WantsCsv,
-    limit: Limit = 50,
-    cursor: Cursor = None,
+    listing: Listing,
 ) -> Envelope[Page[ShiftSummary]] | StreamingResponse:
-    """The store's shifts, the latest opened first. Needs `reports_view`."""
-    scope.require(Permission.REPORTS_VIEW)
+    """The store's shifts, the latest opened first."""
     shifts = ShiftRepository.of(platform.uow.reading(), scope)
-    if wants_csv:
-        rows = every(lambda after: shifts.newest(PAGE, after, which))
-        return await stream_csv(COLUMNS, _cells(rows))
-    found, more = await shifts.newest(limit, cursor, which)
-    return ok(Page(items=[views.summary(shift) for shift in found], next_cursor=more))
+    return await listing.answer(
+        lambda limit, after: shifts.newest(limit, after, which), views.summary, COLUMNS, _day
+    )
 
 
-async def _cells(shifts: AsyncIterator[Shift]) -> AsyncIterator[list[Cell]]:
-    async for shift in shifts:
-        told = views.summary(shift).model_dump() | {"business_date": shift.business_date}
-        told["flags"] = " ".join(shift.flags)
-        yield [told[column] for column in COLUMNS]
+def _day(shift: Shift, _: ShiftSummary) -> dict[str, Cell]:
+    return {"business_date": shift.business_date}
 
 
-@private.get("/shifts/{shift_id}")
+@private.get("/shifts/{shift_id}", dependencies=needs())
 async def read_shift(platform: App, scope: Caller, shift_id: ShiftId) -> Envelope[ShiftDetail]:
     """A shift of this device, or any with `reports_view`; before the count its figures are
     there for `reports_view` only (R27)."""
     return ok(await reading.detail(platform.uow.reading(), scope, shift_id))
 
 
-@private.get("/shifts/{shift_id}/x")
+@private.get(
+    "/shifts/{shift_id}/x",
+    dependencies=needs(approvals=(ApprovalAction.X_REPORT,), when="without `reports_view`"),
+)
 async def x_report(
     platform: App, scope: Caller, shift_id: ShiftId, approval: Approval = None
 ) -> Envelope[XReport]:
-    """The X report of an open shift: not final. Needs `reports_view`, or an approval `x_report`
-    for the shift."""
+    """The X report of an open shift: not final. The approval names the shift."""
     return ok(await reading.x_report(platform, scope, shift_id, approval))
 
 
-@private.get("/shifts/{shift_id}/z")
+@private.get("/shifts/{shift_id}/z", dependencies=needs())
 async def z_reports(
     platform: App, scope: Caller, shift_id: ShiftId, limit: Limit = 50, cursor: Cursor = None
 ) -> Envelope[Page[ZReport]]:
@@ -121,41 +121,41 @@ async def z_reports(
     return ok(await reading.z_reports(platform.uow.reading(), scope, shift_id, limit, cursor))
 
 
-@private.post("/shifts/{shift_id}/adjustments")
+@private.post("/shifts/{shift_id}/adjustments", dependencies=performs(service.ADJUST.rights))
 async def adjust_shift(door: Door, body: AdjustmentRequest, shift_id: ShiftId) -> Envelope[ZReport]:
-    """Recount a closed shift, or accept its difference: appended to its Z, never an edit. Needs
-    an approval for the shift: `shift_adjustment`, or `cash_variance` to accept."""
+    """Recount a closed shift, or accept its difference: appended to its Z, never an edit. The
+    approval names the shift; it is `cash_variance` to accept."""
     return await door.perform(service.ADJUST, body, shift_id=shift_id)
 
 
-@private.post("/cash_drawers/open")
+@private.post("/cash_drawers/open", dependencies=performs(service.OPEN.rights))
 async def open_drawer(door: Door, body: ShiftOpenIn) -> Envelope[ShiftView]:
-    """The same as opening a shift. Needs `shift_open`."""
+    """The same as opening a shift."""
     return await door.perform(service.OPEN, body)
 
 
-@private.get("/cash_drawers/current")
+@private.get("/cash_drawers/current", dependencies=needs())
 async def current_drawer(platform: App, scope: Caller) -> Envelope[ShiftView]:
     """The drawer that is open on this device; E_SHIFT_CLOSED where there is none."""
     return ok(await reading.current(platform.uow.reading(), scope))
 
 
-@private.post("/cash_drawers/{drawer_id}/movements")
+@private.post("/cash_drawers/{drawer_id}/movements", dependencies=performs(service.MOVE.rights))
 async def move_cash(
     door: Door, body: MovementRequest, drawer_id: ShiftId
 ) -> Envelope[MovementView]:
-    """Pay in, pay out or drop into the safe. Needs `cash_movement`."""
+    """Pay in, pay out or drop into the safe."""
     return await door.perform(service.MOVE, body, drawer_id=drawer_id)
 
 
-@private.post("/cash_drawers/{drawer_id}/close")
+@private.post("/cash_drawers/{drawer_id}/close", dependencies=performs(service.CLOSE.rights))
 async def close_drawer(door: Door, body: ShiftCloseIn, drawer_id: ShiftId) -> Envelope[ShiftClosed]:
-    """The same as closing the shift. From an admin's device, with `device_manage` and `approve`,
-    it finalises the shift of a till that is lost."""
+    """The same as closing the shift. From an admin's device it finalises the shift of a till that
+    is lost."""
     return await door.perform(service.CLOSE, body, drawer_id=drawer_id)
 
 
-@private.get("/cash_drawers/{drawer_id}/summary")
+@private.get("/cash_drawers/{drawer_id}/summary", dependencies=needs())
 async def drawer_summary(
     platform: App, scope: Caller, drawer_id: ShiftId
 ) -> Envelope[DrawerSummary]:

@@ -4,6 +4,7 @@ from fastapi import Request
 
 from api.platform.envelope import ok
 from api.platform.http import private_router
+from api.platform.permissions import needs
 from api.platform.services import App, Caller
 from api.sync.service import SyncService
 from playpark.contracts.base import Envelope
@@ -12,9 +13,11 @@ from playpark.contracts.sync import BatchIn, BatchOut
 private = private_router("sync")
 
 
-@private.post("/sync/batch")
+@private.post("/sync/batch", dependencies=needs())
 async def sync_batch(
     request: Request, platform: App, scope: Caller, body: BatchIn
 ) -> Envelope[BatchOut]:
-    """Apply up to 50 operations of this device; each has its own outcome, HTTP 200."""
+    """Apply up to 50 operations of this device; each has its own outcome, HTTP 200, and takes what
+    its direct route takes."""
+    scope.require_paired()
     return ok(await SyncService(platform).apply(scope, body, await request.json()))

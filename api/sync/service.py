@@ -2,15 +2,17 @@
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from api.customers import service as customers
-from api.identity import employees
+from api.identity import history
+from api.open_tickets.service import PARK
 from api.platform.http import safe_errors
 from api.platform.operations import Kind, Operation, attempt, clamp
-from api.platform.scope import Scope
+from api.platform.scope import Actor, Scope
 from api.platform.services import Platform
 from api.receipts.service import ABANDON
 from api.refunds.reprinting import Reprinting
@@ -44,6 +46,7 @@ class SyncService:
             customers.POINTS,
             timecards.TIMECARD,
             ABANDON,
+            PARK,
             *(REFUND, VOID, Reprinting(self.platform).kind),
         )
         return {kind.name: kind for kind in found}
@@ -95,8 +98,8 @@ class SyncService:
                 code=ErrorCode.VALIDATION,
                 message=f"The operation's body is not as the contract has it: {problems}",
             )
-        acting, flags = await self._acting(scope, op)
         occurred_at, clock_flags = clamp(op.occurred_at, self.platform.clock.now())
+        acting, flags = await self._acting(scope, op, occurred_at)
         operation = Operation(
             op_id=op.op_id,
             kind=op.kind,
@@ -129,21 +132,29 @@ class SyncService:
         if refused_there and answer.result is RedemptionResult.PASS and answer.redemption_id:
             await Redeeming(self.platform).not_admitted(scope, answer.redemption_id)
 
-    async def _acting(self, scope: Scope, op: OpIn) -> tuple[Scope, tuple[str, ...]]:
-        """The scope of who acted, not of who syncs (R35).
+    async def _acting(
+        self, scope: Scope, op: OpIn, occurred_at: datetime
+    ) -> tuple[Scope, tuple[str, ...]]:
+        """The scope of who acted, not of who syncs, and flags (R35).
 
-        Someone who is logged in here acts with their permissions. For what is committed an
-        employee who has logged out since is looked up and flagged if unknown; what is not
-        committed is then nobody's, so that a device cannot act in a person's name.
+        What is committed is judged by what that person was allowed when it happened, logged in here
+        or not. What is not committed happens now: it takes somebody who is logged in, so that a
+        device cannot act in a person's name, nor a person by a right that they had before.
         """
         if op.employee_id is None:
             return scope.acting_as(None), ()
-        if op.employee_id in scope.colleagues:
-            return scope.acting_as(scope.colleagues[op.employee_id]), ()
-        if not op.committed:
-            return scope.acting_as(None), ()
-        actor = await employees.member(self.platform.uow.reading(), scope, op.employee_id)
-        return scope.acting_as(actor), () if actor else ("unknown_employee",)
+        here = scope.colleagues.get(op.employee_id)
+        if not op.committed or _had_it_already(scope, here, occurred_at):
+            return scope.acting_as(here), ()
+        async with self.platform.uow.at_one_moment() as work:
+            actor, flags = await history.acting_at(work, scope, op.employee_id, occurred_at)
+        return scope.acting_as(actor), flags
+
+
+def _had_it_already(scope: Scope, here: Actor | None, moment: datetime) -> bool:
+    """Whether somebody's login tells what they were allowed at that moment: it spares a read."""
+    at_home = scope.store_id == scope.home_store_id
+    return here is not None and here.since is not None and here.since <= moment and at_home
 
 
 def _refused(op: OpIn, refusal: PlayParkError) -> OpResult:

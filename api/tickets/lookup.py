@@ -11,9 +11,9 @@ from api.receipts.repository import LedgerRepository
 from api.tickets import service
 from api.tickets.models import Ticket
 from api.tickets.repository import TicketRepository
-from playpark.contracts.employees import Permission
 from playpark.contracts.tickets import FailReason, RedeemIn, TicketView
 from playpark.errors import ErrorCode, PlayParkError
+from playpark.redemption import authentic
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,43 +30,33 @@ async def find(platform: Platform, scope: Scope, wanted: Wanted) -> list[TicketV
     """The store's tickets that `wanted` names, none where there are none; a foreign or forged
     token is verified away before anything is read.
 
-    Raises E_PERMISSION, E_VALIDATION for none or several keys.
+    Raises E_VALIDATION for none or several keys.
     """
-    _may_look(scope)
     if sum(key is not None for key in astuple(wanted)) != 1:
         message = "Look tickets up by one of short_code, qr, sale_id and receipt_no."
         raise PlayParkError(ErrorCode.VALIDATION, message)
     work = platform.uow.reading()
     if wanted.sale_id is not None:
-        return [view(each) for each in await service.of_sale(work, scope, wanted.sale_id)]
+        return await _of_sale(work, scope, wanted.sale_id)
     if wanted.receipt_no is not None:
         sale_id = await _sale_of_receipt(work, scope, wanted.receipt_no)
-        return [view(each) for each in await service.of_sale(work, scope, sale_id)]
+        return await _of_sale(work, scope, sale_id)
     body = RedeemIn(short_code=wanted.short_code, qr_token=wanted.qr)
-    key = service.Redeeming(platform).find(scope, body)
-    if isinstance(key, FailReason):
+    shown = await service.Redeeming(platform).find(scope, body)
+    if isinstance(shown, FailReason):
         return []
     tickets = TicketRepository.of(work, scope)
-    if "ticket_id" in key:
-        found = await tickets.find_one(_id=tickets.key(key["ticket_id"]), kid=key["kid"])
-    else:
-        found = await tickets.find_one(short_code=key["short_code"])
-    return [view(found)] if found else []
+    found = await tickets.find_one(**shown.lookup(tickets), **scope.own_only)
+    return [view(found)] if found and authentic(found.state, shown.key) else []
 
 
 async def ticket(platform: Platform, scope: Scope, ticket_id: str) -> TicketView:
-    """One ticket of the store. Raises E_PERMISSION, E_NOT_FOUND."""
-    _may_look(scope)
+    """One ticket of the store. Raises E_NOT_FOUND."""
     tickets = TicketRepository.of(platform.uow.reading(), scope)
-    found = await tickets.find_one(_id=tickets.key(ticket_id))
+    found = await tickets.find_one(_id=tickets.key(ticket_id), **scope.own_only)
     if found is None:
         raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such ticket.")
     return view(found)
-
-
-def _may_look(scope: Scope) -> None:
-    if not scope.may(Permission.REDEEM):
-        scope.require(Permission.SELL)
 
 
 def view(ticket: Ticket) -> TicketView:
@@ -78,6 +68,11 @@ def view(ticket: Ticket) -> TicketView:
             "printed_count": ticket.printed_count,
         }
     )
+
+
+async def _of_sale(work: Work, scope: Scope, sale_id: str) -> list[TicketView]:
+    found = await service.of_sale(work, scope, sale_id, **scope.own_only)
+    return [view(each) for each in found]
 
 
 async def _sale_of_receipt(work: Work, scope: Scope, receipt_no: str) -> str:

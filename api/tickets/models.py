@@ -76,6 +76,8 @@ class Ticket(Model):
             allowed_devices=tuple(self.allowed_devices),
             last_pass_at=self.last_pass_at,
             ends_at=self.ends_at,
+            kid=self.kid,
+            issued_at=self.created_at,
         )
 
 

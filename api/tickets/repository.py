@@ -143,7 +143,6 @@ def _admits(scan: Scan) -> dict[str, Any]:
         )
     conditions: list[dict[str, Any]] = [
         {"$or": left},
-        {"$or": [{"allowed_devices": []}, {"allowed_devices": scan.device_id}]},
         {
             "$or": [
                 {"last_pass_at": None},
@@ -151,14 +150,27 @@ def _admits(scan: Scan) -> dict[str, Any]:
             ]
         },
     ]
-    if scan.zone_id is not None:
-        conditions.append({"$or": [{"zones": []}, {"zones": scan.zone_id}]})
+    if scan.binding:
+        here = {"allowed_devices": scan.device_id}
+        conditions.append({"$or": [{"allowed_devices": []}, here]})
+        if scan.zone_id is not None:
+            conditions.append({"$or": [{"zones": []}, {"zones": scan.zone_id}]})
     return {
+        **_signed(scan),
         "status": TicketStatus.ACTIVE.value,
         "valid_from": {"$lte": scan.at},
         "valid_to": {"$gt": scan.at},
         "$and": conditions,
     }
+
+
+def _signed(scan: Scan) -> dict[str, Any]:
+    """Issued with the token's key, while that still signed (R21)."""
+    if scan.key is None:
+        return {}
+    if scan.key.not_after is None:
+        return {"kid": scan.key.kid}
+    return {"kid": scan.key.kid, "created_at": {"$lte": scan.key.not_after}}
 
 
 def _spending(scan: Scan) -> dict[str, Any]:

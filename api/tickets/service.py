@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from api.audit import service as audit
 from api.catalog import service as catalog
 from api.events import service as events
+from api.platform.keyring import TicketKeys
 from api.platform.operations import Kind, Operation, OpRecord, chain_key, clamp
+from api.platform.permissions import Rights
 from api.platform.scope import Scope
-from api.platform.services import Platform, TicketKeys
+from api.platform.services import Platform
 from api.platform.uow import Work
 from api.tickets.models import Redemption, Ticket
 from api.tickets.repository import RedemptionRepository, TicketRepository
@@ -18,6 +20,7 @@ from playpark.contracts.catalog import PackageView
 from playpark.contracts.employees import Permission
 from playpark.contracts.pricing import Slice
 from playpark.contracts.sync import OpKind
+from playpark.contracts.tenancy import Feature
 from playpark.contracts.tickets import (
     Direction,
     FailReason,
@@ -30,8 +33,8 @@ from playpark.contracts.tickets import (
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.guest_text import guest_message
 from playpark.ids import new_ulid, normalise_short_code
-from playpark.redemption import Decision, Scan, decide, refuse
-from playpark.tokens import TicketToken, mint_pp1, parse_pp1, token_hash, verify_pp1
+from playpark.redemption import Decision, Scan, SigningKey, decide, refuse
+from playpark.tokens import mint_pp1, parse_pp1, token_hash, verify_pp1
 
 TRAINING_PREFIX = "PPT."
 NOT_ADMITTED, ZONE_UNKNOWN = "not_admitted", "zone_unknown"
@@ -112,10 +115,10 @@ async def short_codes_in_use(work: Work, scope: Scope, codes: Sequence[str]) -> 
     return await tickets.codes_in_use(codes)
 
 
-async def of_sale(work: Work, scope: Scope, sale_id: str) -> list[Ticket]:
+async def of_sale(work: Work, scope: Scope, sale_id: str, **conditions: Any) -> list[Ticket]:
     """The tickets of a sale, in the order in which they were issued."""
     tickets = TicketRepository.of(work, scope)
-    return await tickets.find(sort="position", limit=500, sale_id=sale_id)
+    return await tickets.find(sort="position", limit=500, sale_id=sale_id, **conditions)
 
 
 def view(ticket: Ticket, keys: TicketKeys | None) -> TicketView:
@@ -145,26 +148,41 @@ def view(ticket: Ticket, keys: TicketKeys | None) -> TicketView:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """What a guest showed: a ticket's id under a key that is ours, or a typed short code."""
+
+    ticket_id: str = ""
+    short_code: str | None = None
+    key: SigningKey | None = None
+
+    def lookup(self, tickets: TicketRepository) -> dict[str, Any]:
+        """The ticket in the database's words: tickets are found by their compound id (R21)."""
+        if self.short_code is not None:
+            return {"short_code": self.short_code}
+        return {"_id": tickets.key(self.ticket_id)}
+
+
+@dataclass(frozen=True, slots=True)
 class Redeeming:
     """The redeem operation, bound to the platform for its keys."""
 
     platform: Platform
+    rights: ClassVar = Rights((Permission.REDEEM,))
 
     @property
     def kind(self) -> Kind[RedeemIn, RedemptionView]:
-        return Kind(OpKind.REDEMPTION, RedeemIn, self.apply, self.rebuild, audited=False)
+        how = (self.apply, self.rebuild, self.rights)
+        return Kind(OpKind.REDEMPTION, RedeemIn, *how, audited=False)
 
     async def apply(
         self, work: Work, scope: Scope, op: Operation[RedeemIn], result_id: str
     ) -> RedemptionView:
-        """Decide and write one row, PASS or FAIL. Raises E_PERMISSION, E_VALIDATION (simulate
+        """Decide and write one row, PASS or FAIL. Raises E_VALIDATION (simulate
         in an operation, another device's id), E_NOT_FOUND (zone: what a gate has decided by
         itself is flagged instead, R17)."""
         if op.body.simulate:
             message = "A simulation writes nothing: send it to /tickets/redeem."
             raise PlayParkError(ErrorCode.VALIDATION, message)
-        if not op.committed:
-            scope.require(Permission.REDEEM)
         scan = _scan(scope, op.body, op.occurred_at)
         try:
             scan = await _in_its_zone(work, scope, scan)
@@ -172,8 +190,8 @@ class Redeeming:
             if not op.committed:
                 raise
             op = replace(op, flags=(*op.flags, ZONE_UNKNOWN))
-        found = self.find(scope, op.body)
-        ticket, decision = await self._decide(work, scope, found, scan)
+        shown = await self.find(scope, op.body)
+        ticket, decision = await self._decide(work, scope, shown, scan)
         row = _row(scope, op, scan, ticket, decision, result_id)
         await RedemptionRepository.of(work, scope).insert(row)
         event = f"ticket.redeemed.{decision.result.value}"
@@ -210,40 +228,38 @@ class Redeeming:
     async def simulate(self, scope: Scope, body: RedeemIn) -> RedemptionView:
         """The answer that a redemption would get now; writes nothing (R52)."""
         work = self.platform.uow.reading()
-        scope.require(Permission.REDEEM)
+        self.rights.require(scope)
         at, _ = clamp(body.occurred_at, work.now)
         scan = await _in_its_zone(work, scope, _scan(scope, body, at))
-        found = self.find(scope, body)
-        ticket, decision = await _read_and_decide(work, scope, found, scan)
+        shown = await self.find(scope, body)
+        ticket, decision = await _read_and_decide(work, scope, shown, scan)
         op = Operation(new_ulid(), OpKind.REDEMPTION, {}, body, at)
         return _answer(_row(scope, op, scan, ticket, decision, ""), scope).model_copy(
             update={"redemption_id": None}
         )
 
-    def find(self, scope: Scope, body: RedeemIn) -> dict[str, str] | FailReason:
-        """How to look the ticket up, or why not to: tokens are verified before any read (R21)."""
+    async def find(self, scope: Scope, body: RedeemIn) -> Shown | FailReason:
+        """How to look the ticket up, or why not to: tokens are verified before any ticket is read
+        (R21)."""
         if body.short_code is not None:
             code = normalise_short_code(body.short_code)
-            return FailReason.UNKNOWN_TICKET if code is None else {"short_code": code}
+            return FailReason.UNKNOWN_TICKET if code is None else Shown(short_code=code)
         text = body.qr_token or ""
         if text.startswith(TRAINING_PREFIX):
             return FailReason.TRAINING
         token = parse_pp1(text)
-        if token is None or not self._is_ours(scope, token):
+        keys = await self.platform.ticket_keys(scope)
+        if token is None or not verify_pp1(keys.by_kid, scope.tenant_id, token):
             return FailReason.INVALID_SIG
-        return {"ticket_id": token.ticket_id, "kid": token.kid}
-
-    def _is_ours(self, scope: Scope, token: TicketToken) -> bool:
-        keys = self.platform.ticket_keys(scope.tenant_id)
-        return verify_pp1(keys.by_kid, scope.tenant_id, token)
+        return Shown(ticket_id=token.ticket_id, key=keys.signing_key(token.kid))
 
     async def _decide(
-        self, work: Work, scope: Scope, found: dict[str, str] | FailReason, scan: Scan
+        self, work: Work, scope: Scope, shown: Shown | FailReason, scan: Scan
     ) -> tuple[Ticket | None, Decision]:
-        if not isinstance(found, FailReason) and scan.direction is Direction.ENTRY:
+        if not isinstance(shown, FailReason) and scan.direction is Direction.ENTRY:
             tickets = TicketRepository.of(work, scope)
-            kid = {"kid": found["kid"]} if "kid" in found else {}
-            ticket = await tickets.spend(scan, **_lookup(tickets, found), **kid)
+            scan = replace(scan, key=shown.key)
+            ticket = await tickets.spend(scan, **shown.lookup(tickets))
             if ticket is not None:
                 decision = decide(ticket.state, scan)
                 if not decision.passed:
@@ -251,7 +267,7 @@ class Redeeming:
                     msg = f"spent a ticket that the rule refuses: {decision.reason}"
                     raise RuntimeError(msg)
                 return ticket, decision
-        ticket, decision = await _read_and_decide(work, scope, found, scan)
+        ticket, decision = await _read_and_decide(work, scope, shown, scan)
         if decision.passed and scan.direction is Direction.ENTRY:
             msg = "the rule admits what the database refused to spend"
             raise RuntimeError(msg)
@@ -259,31 +275,27 @@ class Redeeming:
 
 
 async def _read_and_decide(
-    work: Work, scope: Scope, found: dict[str, str] | FailReason, scan: Scan
+    work: Work, scope: Scope, shown: Shown | FailReason, scan: Scan
 ) -> tuple[Ticket | None, Decision]:
-    if isinstance(found, FailReason):
-        return None, refuse(found)
+    if isinstance(shown, FailReason):
+        return None, refuse(shown)
     tickets = TicketRepository.of(work, scope)
-    ticket = await tickets.find_one(**_lookup(tickets, found))
-    if ticket is not None and "kid" in found and ticket.kid != found["kid"]:
-        return None, refuse(FailReason.INVALID_SIG)
-    return ticket, decide(ticket.state if ticket else None, scan)
-
-
-def _lookup(tickets: TicketRepository, found: dict[str, str]) -> dict[str, Any]:
-    """Tickets are found by their compound id; the token's kid must be the ticket's (R21)."""
-    if "short_code" in found:
-        return dict(found)
-    return {"_id": tickets.key(found["ticket_id"])}
+    ticket = await tickets.find_one(**shown.lookup(tickets))
+    decision = decide(ticket.state if ticket else None, replace(scan, key=shown.key))
+    # A token that is not the ticket's learns nothing of the ticket.
+    return None if decision.reason is FailReason.INVALID_SIG else ticket, decision
 
 
 def _scan(scope: Scope, body: RedeemIn, at: datetime) -> Scan:
-    scope.require_device(Permission.REDEEM)
     if body.device_id not in {None, scope.device.device_id}:
         message = "device_id is another device's: leave it out, the token names the device."
         raise PlayParkError(ErrorCode.VALIDATION, message)
     return Scan(
-        at=at, direction=body.direction, zone_id=body.zone_id, device_id=scope.device.device_id
+        at=at,
+        direction=body.direction,
+        zone_id=body.zone_id,
+        device_id=scope.device.device_id,
+        binding=Feature.GATE_BINDING in scope.features,
     )
 
 

@@ -6,8 +6,8 @@ from datetime import date, datetime
 
 from api.audit import service as audit
 from api.platform.documents import scoped_id
-from api.platform.jwt import unauthenticated
 from api.platform.operations import Kind, Operation, OpRecord
+from api.platform.permissions import Rights
 from api.platform.scope import Actor, Scope
 from api.platform.uow import Work
 from api.timecards.hours import Punch, Span, minutes, shape
@@ -35,11 +35,8 @@ async def _apply(
     """Record an event of who is acting.
 
     What does not fit is E_TIMECARD_OVERLAP; what is committed is recorded all the same with the
-    flag `overlap` (R17). Raises E_UNAUTHENTICATED where nobody is known to act: a card is
-    somebody's.
+    flag `overlap` (R17).
     """
-    if scope.actor is None:
-        raise unauthenticated()
     entry = Entry(
         op_key=_op_key(scope, op.op_id),
         event=op.body.event,
@@ -47,9 +44,9 @@ async def _apply(
         flags=list(op.flags),
     )
     if entry.event is TimecardEvent.CLOCK_IN:
-        card = await _clock_in(work, scope, scope.actor, op, entry, result_id)
+        card = await _clock_in(work, scope, scope.person, op, entry, result_id)
     else:
-        card = await _step(work, scope, scope.actor, op, entry, result_id)
+        card = await _step(work, scope, scope.person, op, entry, result_id)
     payload = {"employee_id": card.employee_id, "at": entry.at.isoformat(), "flags": entry.flags}
     await audit.append(work, scope, f"timecard.{entry.event.value}", card.id, payload)
     return _as_answered(card, entry.op_key)
@@ -166,7 +163,7 @@ def _as_answered(card: Timecard, op_key: str) -> TimecardView:
     return _view(card, card.entries[: position + 1], card.entries[position].at)
 
 
-TIMECARD = Kind(OpKind.TIMECARD, TimecardIn, _apply, _first_answer)
+TIMECARD = Kind(OpKind.TIMECARD, TimecardIn, _apply, _first_answer, Rights(person=True))
 
 
 # --- reading ----------------------------------------------------------------------------

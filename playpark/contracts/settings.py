@@ -1,4 +1,5 @@
-"""A store's settings: defaults, overridden by the tenant, overridden by the store (R46).
+"""A store's settings and feature flags: defaults, overridden by the tenant, overridden by the store
+(R40, R46; 001 §8).
 
 Every field has a default, so that a park works before anybody has set anything.
 """
@@ -8,8 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool
 
+from playpark.clock import BusinessDate
 from playpark.contracts.base import Request, View
 from playpark.contracts.rules import Level
+from playpark.contracts.tenancy import Feature
 from playpark.money import BasisPoints, Satang
 
 
@@ -83,6 +86,38 @@ class StoreSettings(View):
     loyalty: LoyaltySettings = LoyaltySettings()
 
 
+class Features(View):
+    """What is switched on, by the names of `Feature`. Part of each catalogue version, so that tills
+    and gates without a server know it too (R40).
+
+    kiosk: KIOSK devices may be paired and may sell. gate_binding: tickets are held to their zones
+    and devices. multi_price: price lists play a part in the price. webhooks: events are delivered.
+    """
+
+    kiosk: bool = True
+    gate_binding: bool = True
+    multi_price: bool = True
+    webhooks: bool = True
+
+
+class BillingSettings(View):
+    """What the park has agreed with its operator: shown, never acted on (001 §8)."""
+
+    plan: str | None = None
+    trial_from: BusinessDate | None = None
+    trial_until: BusinessDate | None = None
+
+
+class ReceiptSettings(View):
+    """What the store prints where no receipt template says otherwise."""
+
+    header: list[str] = []
+    footer: list[str] = []
+    logo_ref: str | None = None
+    tax_registration: str | None = None
+    paper_width_mm: int = 80
+
+
 class Source(StrEnum):
     """Where a value comes from."""
 
@@ -97,9 +132,14 @@ class SettingView(View):
 
 
 class SettingsView(View):
-    """{section: {name: value with its provenance}}."""
+    """{section: {name: value with its provenance}}. The sections `features`, `billing` and
+    `receipt` are changed elsewhere.
+
+    `version` counts the changes. `stale`: the last good copy, because reading failed.
+    """
 
     version: int
+    stale: bool = False
     sections: dict[str, dict[str, SettingView]]
 
 
@@ -108,3 +148,23 @@ class SettingsIn(Request):
 
     scope: Level = Level.STORE
     sections: Annotated[dict[str, dict[str, Any]], Field(min_length=1, max_length=20)]
+
+
+class FeatureFlagView(View):
+    value: bool
+    source: Source
+
+
+class FeatureFlagsView(View):
+    """`version` counts the changes. `stale`: the last good copy, because reading failed."""
+
+    version: int
+    stale: bool = False
+    features: dict[Feature, FeatureFlagView]
+
+
+class FeatureFlagsIn(Request):
+    """Features to switch for the tenant or the store; null takes a switch back."""
+
+    scope: Level = Level.STORE
+    features: Annotated[dict[Feature, StrictBool | None], Field(min_length=1)]

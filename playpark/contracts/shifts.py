@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from playpark.clock import UtcDatetime
 from playpark.contracts.approvals import Code, ReasonText
+from playpark.contracts.audit import AuditMark
 from playpark.contracts.base import IdStr, Request, View
 from playpark.money import Satang, SatangSum
 
@@ -194,6 +195,8 @@ class ZReport(ShiftTotals):
     grand_refunds: SatangSum
     grand_total: SatangSum
     """grand_sales − grand_refunds."""
+    audit: AuditMark | None = None
+    """The last row of the device's audit trail before this one (R45)."""
     prev_hash: str
     hash: str
 

@@ -6,7 +6,7 @@ from playpark.contracts.base import View
 from playpark.contracts.catalog import PackageView, TaxView, ZoneView
 from playpark.contracts.receipts import ReceiptTemplateView
 from playpark.contracts.rules import DiscountView, PaymentTypeView, PriceListView, RuleView
-from playpark.contracts.settings import StoreSettings
+from playpark.contracts.settings import Features, StoreSettings
 
 
 class CatalogSnapshot(View):
@@ -28,3 +28,5 @@ class CatalogSnapshot(View):
     receipt_template: ReceiptTemplateView | None = None
     """The one that this store prints with."""
     settings: StoreSettings = StoreSettings()
+    features: Features = Features()
+    """What is switched on here (R40)."""

@@ -29,6 +29,7 @@ class OpKind(StrEnum):
     VOID = "void"
     REFUND = "refund"
     REPRINT = "reprint"
+    PARK = "park"
     CHECKOUT = "checkout"
     POINTS = "points"
     ABANDON = "abandon"

@@ -44,7 +44,7 @@ class Direction(StrEnum):
 
 
 class TicketView(View):
-    """`qr_token` is present for the device that sold the ticket, and null everywhere else."""
+    """`qr_token` is there in the answer to the sale and to a reprint, and null everywhere else."""
 
     ticket_id: str
     short_code: str

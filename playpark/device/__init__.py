@@ -1,8 +1,10 @@
 """What a till or a gate keeps on disk, and how it reaches the server (R14, R29, R34, R37).
 
-`DeviceStore` is the disk, `SyncEngine` the way out, `pairing` how a device gets its identity.
+`DeviceStore` is the disk, `SyncEngine` the way out, `Heart` tells how the device is, `pairing` is
+how it gets its identity.
 """
 
+from playpark.device.heart import Heart
 from playpark.device.pairing import login, pair
 from playpark.device.papers import PaperClaims
 from playpark.device.records import (
@@ -20,6 +22,7 @@ __all__ = [
     "Allocator",
     "DeviceStore",
     "DrainReport",
+    "Heart",
     "Identity",
     "OpState",
     "PaperClaims",

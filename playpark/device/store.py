@@ -79,6 +79,11 @@ class DeviceStore:
     def close(self) -> None:
         self._database.close()
 
+    @property
+    def folder(self) -> Path:
+        """Where its file is."""
+        return self._database.path.parent
+
     def __enter__(self) -> Self:
         return self
 

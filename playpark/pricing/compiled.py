@@ -79,9 +79,9 @@ class Compiled:
             if (window := Window.of(package.window)) is not None
         }
         self.taxes = {tax.tax_id: tax for tax in catalog.taxes}
-        self.price_lists = sorted(
-            (each for each in catalog.price_lists if each.active), key=_list_order
-        )
+        # Without several prices every package costs its own (R40).
+        lists = catalog.price_lists if catalog.features.multi_price else []
+        self.price_lists = sorted((each for each in lists if each.active), key=_list_order)
         self.rules: dict[RuleKind, list[Rule]] = defaultdict(list)
         for view in sorted(catalog.rules, key=lambda view: (view.priority, view.rule_id)):
             if view.active:

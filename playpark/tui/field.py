@@ -24,8 +24,16 @@ class Field(Input):
         password: bool = False,
         restrict: str | None = None,
         required: bool = False,
+        classes: str | None = None,
     ) -> None:
-        super().__init__(value, id=id, max_length=max_length, password=password, restrict=restrict)
+        super().__init__(
+            value,
+            id=id,
+            classes=classes,
+            max_length=max_length,
+            password=password,
+            restrict=restrict,
+        )
         self.cursor_blink = False
         self.successor: Field | None = None
         self._left = False

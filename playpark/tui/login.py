@@ -1,4 +1,4 @@
-"""Login with a PIN: who works here last stands there already (R41)."""
+"""Login with a PIN, and a code where one is needed; recent people stand there already (R41)."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import ClassVar
@@ -6,16 +6,21 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Vertical
 from textual.widgets import Static
 
 from playpark.device.records import RecentEmployee
+from playpark.errors import ErrorCode, PlayParkError
 from playpark.tui.field import Field
 from playpark.tui.form import Form
 from playpark.tui.text import safe
 
+CODE_DIGITS = 6
+
 
 class LoginScreen(Form):
-    """Asks for an email address and a PIN and hands both to `log_in`.
+    """Asks for an email address and a PIN and hands both to `log_in`, and a code where the server
+    asks for one.
 
     ↑ and ↓ go through those who logged in on this device before.
     """
@@ -30,7 +35,7 @@ class LoginScreen(Form):
 
     def __init__(
         self,
-        log_in: Callable[[str, str], Awaitable[None]],
+        log_in: Callable[[str, str, str | None], Awaitable[None]],
         recent: Sequence[RecentEmployee] = (),
         *,
         notice: str = "",
@@ -40,6 +45,8 @@ class LoginScreen(Form):
         self._recent = [employee for employee in recent if employee.email]
         self._chosen = 0
         self._notice = notice
+        self._right_pin = ""
+        """Kept while the code is asked for, so that it need not be typed again."""
 
     def keys(self) -> Iterable[tuple[str, str]]:
         yield ("Enter", "go on")
@@ -73,13 +80,43 @@ class LoginScreen(Form):
 
     async def attempt(self) -> None:
         who, pin = self.query_one("#who", Field), self.query_one("#pin", Field)
-        typed, pin.value = pin.value, ""
-        await self._log_in(who.value.strip(), typed)
+        typed, pin.value = pin.value or self._right_pin, ""
+        code = self._code()
+        try:
+            await self._log_in(who.value.strip(), typed, code)
+        except PlayParkError as refusal:
+            await self._ask_code(typed if _needs_code(refusal) else "")
+            raise
+
+    def _code(self) -> str | None:
+        """What was typed as code. Raises E_VALIDATION where something is missing."""
+        if not self.query("#code"):
+            return None
+        field = self.query_one("#code", Field)
+        if len(field.value) != CODE_DIGITS:
+            raise PlayParkError(ErrorCode.VALIDATION, "Type all six digits of the code.")
+        typed, field.value = field.value, ""
+        return typed
+
+    async def _ask_code(self, right_pin: str) -> None:
+        """Show the code's field after the right PIN; begin anew where the code was wrong."""
+        self._right_pin = right_pin
+        if not right_pin:
+            await self.query(".code").remove()
+        elif not self.query("#code"):
+            label = Static("Code of your authenticator app", classes="label code")
+            field = Field(id="code", classes="code", restrict=r"[0-9]*", max_length=CODE_DIGITS)
+            await self.query_one("#box", Vertical).mount_all([label, field], before="#message")
 
     def after_refusal(self) -> None:
         self._begin()
 
     def _begin(self) -> None:
-        """With the PIN where the address stands there already."""
+        """With the code where it is asked for, else the PIN where the address stands there."""
         who = self.query_one("#who", Field)
-        self.set_focus(self.query_one("#pin", Field) if who.value else who)
+        after = self.query_one("#code" if self._right_pin else "#pin", Field)
+        self.set_focus(after if who.value else who)
+
+
+def _needs_code(refusal: PlayParkError) -> bool:
+    return (refusal.details or {}).get("totp") == "required"

@@ -1,12 +1,14 @@
 """Approvals by PIN: who may grant them (R41, R42)."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
 
 from api.approvals import service as approvals
+from playpark.clock import business_date, park_zone
 from playpark.contracts.employees import Permission
 from playpark.ids import new_ulid
 from tests.api.approving import SALE, asking, let_everybody, put_back
@@ -185,3 +187,36 @@ async def test_the_list_of_approvals_is_for_supervisors_and_newest_first(park: I
     assert first["items"][0]["requested_by"]["name"] == "Nok"
     assert first["items"][0]["used_at"] is None
     assert "token" not in str(first)
+
+
+async def test_the_list_of_approvals_is_narrowed_by_action_day_and_use(park: Inside) -> None:
+    till = await park.device()
+    await till.staff()
+    await till.open_shift()
+    today = business_date(park.clock.now(), park_zone("Asia/Bangkok"))
+    sold = (await till.sell(("Carousel ride", 1)))["sale"]["sale_id"]
+    used = await till.data("POST", "/v1/approvals/verify_pin", asking("refund", sold, amount=4_000))
+    headers = {
+        "Authorization": f"Bearer {till.token}",
+        "Idempotency-Key": new_ulid(),
+        "X-Approval": used["approval_token"],
+    }
+    body = {"sale_id": sold, "reason_code": "customer_request"}
+    assert (await till.http.post("/v1/refunds", json=body, headers=headers)).status_code == 200
+    await till.data("POST", "/v1/approvals/verify_pin", asking("reprint", sold))
+    await till.staff(**SUPERVISOR)
+
+    async def listed(**query: Any) -> list[str]:
+        found = (await till.data("GET", "/v1/approvals", **query))["items"]
+        return [each["action"] for each in found if each["entity_id"] == sold]
+
+    assert await listed() == ["reprint", "refund"]
+    assert await listed(action="refund") == ["refund"]
+    assert await listed(used="true") == ["refund"]
+    assert await listed(used="false") == ["reprint"]
+    assert await listed(**{"from": str(today), "to": str(today)}) == ["reprint", "refund"]
+    assert await listed(**{"from": str(today + timedelta(days=1))}) == []
+    assert await listed(to=str(today - timedelta(days=1))) == []
+    odd: tuple[dict[str, Any], ...] = ({"action": "x"}, {"used": "maybe"}, {"from": "today"})
+    for each in odd:
+        assert (await till.call("GET", "/v1/approvals", **each)).status_code == 422

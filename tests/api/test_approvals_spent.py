@@ -13,6 +13,7 @@ from api.approvals.models import Approval
 from api.audit import service as audit
 from api.audit.models import AuditRow
 from api.platform.operations import Kind, Operation, OpRecord, Outcome, perform
+from api.platform.permissions import Rights
 from api.platform.scope import Scope
 from api.platform.uow import Work, unavailable
 from playpark.contracts.approvals import ApprovalAction
@@ -58,7 +59,7 @@ class Effect:
 
     @property
     def kind(self) -> Kind[GiveBack, GivenBack]:
-        return Kind(OpKind.REFUND, GiveBack, self._apply, self._again)
+        return Kind(OpKind.REFUND, GiveBack, self._apply, self._again, Rights())
 
     async def _apply(
         self, work: Work, scope: Scope, op: Operation[GiveBack], _result_id: str
@@ -242,6 +243,31 @@ async def test_R42_who_approved_cannot_be_who_uses_it(counter: Counter) -> None:
     await counter.till.staff(**SUPERVISOR)
     assert await counter.refusal(token) == "approval_required"
     counter.till.token = device_token
+    assert (await counter.give_back(token)).answer.approved_by == "Somchai"
+
+
+async def test_R42_an_approval_is_spent_on_the_device_it_was_given_on(counter: Counter) -> None:
+    token = await counter.approve()
+    elsewhere = Counter(counter.park, await counter.park.device())
+    await elsewhere.till.staff()
+    assert await elsewhere.refusal(token) == "approval_required"
+    done = await elsewhere.give_back(token, committed=True)
+    assert done.answer == GivenBack(approved_by=None, flags=["unapproved"])
+    assert (await counter.give_back(token)).answer.approved_by == "Somchai"
+
+
+async def test_R42_where_nobody_asks_there_is_nobody_else_to_approve(counter: Counter) -> None:
+    """A client that leaves out who acts would make every approver another person."""
+    at_the_till = counter.till.token
+    login = {key: counter.till.device[key] for key in ("device_id", "device_token")}
+    session = await counter.till.data("POST", "/v1/auth/device/login", login)
+    counter.till.token = session["access_token"]
+    token = await counter.approve()
+    assert await counter.refusal(token) == "approval_required"
+    done = await counter.give_back(token, committed=True)
+    assert done.answer == GivenBack(approved_by=None, flags=["unapproved"])
+    assert await counter.used() == 0
+    counter.till.token = at_the_till
     assert (await counter.give_back(token)).answer.approved_by == "Somchai"
 
 

@@ -109,9 +109,11 @@ async def test_R17_committed_points_need_the_permission_and_more_than_there_are_
         return result
 
     cashier = (await till.data("GET", "/v1/employees/me"))["employee_id"]
-    for nobody in (cashier, None, new_ulid()):
+    refused = await synced(30, cashier)
+    assert (refused["status"], refused["code"]) == ("rejected", "E_PERMISSION")
+    for nobody in (None, new_ulid()):
         refused = await synced(30, nobody)
-        assert (refused["status"], refused["code"]) == ("rejected", "E_PERMISSION")
+        assert (refused["status"], refused["code"]) == ("rejected", "E_UNAUTHENTICATED")
     await till.staff(**SUPERVISOR)
     boss = (await till.data("GET", "/v1/employees/me"))["employee_id"]
     assert (await synced(30, boss))["result"]["balance"] == 30

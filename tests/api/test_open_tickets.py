@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from playpark.ids import new_ulid
-from tests.api.drawers import op, refusal, sync, tell
+from tests.api.drawers import op, refusal, send, sync, tell
 from tests.api.inside import inside
 from tests.api.selling import ADULT, CAROUSEL, Park, refused, sell
 from tests.outside import Outsider
@@ -268,6 +268,43 @@ async def test_R44_carts_are_the_stores_own_and_for_those_who_sell(
     for method, where in (("GET", "/open_tickets"), ("GET", path), ("DELETE", path)):
         assert await refusal(kiosk, method, where) == (401, "E_UNAUTHENTICATED")
     assert (await tell(till, "GET", path))["status"] == "open"
+
+
+async def test_R15_a_cart_that_is_sent_again_is_parked_once_and_answered_as_at_first(
+    park: Park, till: Outsider
+) -> None:
+    body = {"name": "blue", "cart": {"lines": park.lines(("Carousel ride", 1))}}
+    key = new_ulid()
+    first = await tell(till, "POST", "/open_tickets", body, key=key)
+    path = f"/open_tickets/{first['open_ticket_id']}"
+    await tell(till, "PATCH", path, {"version": 1, "name": "green"})
+    again = await send(till, "POST", "/open_tickets", body, key=key)
+    assert (again.json()["data"], again.headers["Idempotent-Replayed"]) == (first, "true")
+    assert await park.count("open_tickets", name="green") == 1
+    assert await park.count("open_tickets", name="blue") == 0
+    other = body | {"name": "red"}
+    mismatch = await refusal(till, "POST", "/open_tickets", other, key=key)
+    assert mismatch == (422, "E_IDEMPOTENCY_MISMATCH")
+    answers = await asyncio.gather(
+        *(send(till, "POST", "/open_tickets", body, key=path[-26:]) for _ in range(20))
+    )
+    assert {each.json()["data"]["open_ticket_id"] for each in answers} == {
+        answers[0].json()["data"]["open_ticket_id"]
+    }
+
+
+async def test_R15_a_cart_is_parked_by_sync_too_and_never_by_nobody(
+    park: Park, till: Outsider
+) -> None:
+    body = {"name": "by sync", "cart": {"lines": park.lines(("Carousel ride", 1))}}
+    me = (await tell(till, "GET", "/employees/me"))["employee_id"]
+    asked = op("park", body, committed=False, employee_id=me)
+    (parked,) = await sync(till, asked)
+    (again,) = await sync(till, asked)
+    assert (parked["status"], again["status"]) == ("applied", "duplicate")
+    assert parked["result"] == again["result"]
+    (refused,) = await sync(till, op("park", body))
+    assert (refused["status"], refused["code"]) == ("rejected", "E_UNAUTHENTICATED")
 
 
 async def test_what_cannot_be_sold_cannot_be_parked(park: Park, till: Outsider) -> None:

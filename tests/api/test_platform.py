@@ -1,4 +1,4 @@
-"""What the platform promises: unit of work, tenancy on the wire, audit chain, settings, logs."""
+"""What the platform promises: unit of work, tenancy on the wire, settings, logs."""
 
 import asyncio
 import io
@@ -11,11 +11,10 @@ from typing import Any
 import httpx
 import pytest
 import structlog
-from pymongo import MongoClient, monitoring
+from pymongo import monitoring
 from pymongo.errors import OperationFailure, PyMongoError
 
 from api.app import DOCUMENTS, create_app, prepare
-from api.audit.service import first_broken_link
 from api.platform.logs import configure_logging
 from api.platform.mongo import Mongo
 from api.platform.settings import Settings, load_settings
@@ -209,45 +208,6 @@ def test_every_document_carries_its_tenant_and_the_servers_times() -> None:
     for document in DOCUMENTS:
         fields = set(document.__odm_fields__)  # type: ignore[attr-defined]
         assert {"tenant_id", "created_at", "updated_at"} <= fields, document
-
-
-# --- audit ------------------------------------------------------------------------------
-
-
-async def test_R45_the_chain_names_the_first_broken_row(
-    wired: tuple[Outsider, Wire], mongo_uri: str, database: str
-) -> None:
-    till, _ = wired
-    await till.pair("POS")
-    await till.staff()
-    await till.open_shift()
-    for _ in range(4):
-        await till.sell(("Carousel ride", 1))
-    connection = Mongo(mongo_uri, f"{database}_wired")
-    work = Work(connection, SystemClock().now())
-    with MongoClient(mongo_uri) as mongo:
-        rows = mongo[f"{database}_wired"]["audits"]
-        last = rows.find_one({"device_id": till.device["device_id"]}, sort=[("seq", -1)])
-        assert last is not None
-        chain, area = last["chain"], (last["tenant_id"], last["store_id"])
-
-        async def broken() -> int | None:
-            return await first_broken_link(work, *area, chain)
-
-        assert await broken() is None
-        third = rows.find_one({"chain": chain, "seq": 3})
-        assert third is not None
-        rows.update_one({"_id": third["_id"]}, {"$set": {"payload.cash_open": 1}})
-        assert await broken() == 3
-        rows.replace_one({"_id": third["_id"]}, third | {"prev_hash": "0" * 64})
-        assert await broken() == 3
-        rows.replace_one({"_id": third["_id"]}, third)
-        rows.delete_one({"_id": third["_id"]})
-        assert await broken() == 3
-        rows.insert_one(third)
-        rows.delete_one({"_id": last["_id"]})
-        assert await broken() == last["seq"]
-    connection.close()
 
 
 # --- settings and logs ------------------------------------------------------------------

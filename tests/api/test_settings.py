@@ -1,13 +1,17 @@
 """Settings: where each value comes from, who may change it, and what it does to prices (R46)."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+from pymongo.errors import AutoReconnect, OperationFailure
 
-from playpark.contracts.settings import StoreSettings
-from tests.api.own_park import OWNER, OwnPark, own_park
+from playpark.contracts.settings import Features, StoreSettings
+from playpark.ids import new_ulid
+from tests.api.inside import Inside, inside
+from tests.api.own_park import OWNER, OwnPark, own_park, refused
 from tests.outside import CASHIER, Outsider
 
 PATH = "/v1/settings"
@@ -62,9 +66,32 @@ async def test_R46_without_overrides_every_setting_has_its_default(park: OwnPark
         section: {name: each["value"] for name, each in values.items()}
         for section, values in view["sections"].items()
     }
+    shown_only = {name: told.pop(name) for name in ("features", "billing", "receipt")}
     assert told == StoreSettings().model_dump(mode="json")
-    sources = {each["source"] for values in view["sections"].values() for each in values.values()}
-    assert (sources, view["version"]) == ({"default"}, 0)
+    assert shown_only["features"] == Features().model_dump(mode="json")
+    sources = {each["source"] for name in told for each in view["sections"][name].values()}
+    assert (sources, view["version"], view["stale"]) == ({"default"}, 0, False)
+
+
+async def test_what_is_kept_elsewhere_is_shown_here_and_changed_there(
+    owner: Outsider, park: OwnPark
+) -> None:
+    sections = (await owner.data("GET", PATH))["sections"]
+    store = park.mongo["stores"].find_one({"name": "Main Gate"})
+    assert sections["receipt"]["header"] == {"value": store["receipt_header"], "source": "store"}
+    assert sections["receipt"]["paper_width_mm"] == {"value": 80, "source": "default"}
+    assert sections["billing"]["plan"] == {"value": "standard", "source": "tenant"}
+    for section, where in (
+        ("features", "PUT /v1/feature_flags"),
+        ("billing", "operator"),
+        ("receipt", "PATCH /v1/stores/{store_id}"),
+    ):
+        body = {"sections": {section: dict.fromkeys(sections[section], 1)}}
+        status, error = await refused(owner, "PUT", PATH, body)
+        (problem,) = error["details"]["errors"]
+        assert (status, error["code"], problem["field"]) == (422, "E_VALIDATION", section)
+        assert where in problem["problem"]
+    assert (await owner.data("GET", PATH))["sections"] == sections
 
 
 async def test_R46_a_change_reaches_the_price_of_other_devices_on_their_next_request(
@@ -171,6 +198,28 @@ async def test_R40_only_who_may_write_settings_changes_them(pos: Outsider) -> No
         }
 
 
+async def test_R44_the_whole_tenant_is_changed_by_who_may_in_every_store(
+    owner: Outsider, park: OwnPark
+) -> None:
+    """A role in one store does not reach into the others."""
+    store, other = park.mongo["stores"].find_one({"name": "Main Gate"}), new_ulid()
+    park.mongo["stores"].insert_one({**store, "_id": other, "store_id": other, "name": "Pier"})
+    before = await owner.data("GET", PATH)
+    body = {"scope": "tenant", "sections": {"money": {"cash_step": 25}}}
+    status, error = await refused(owner, "PUT", PATH, body)
+    assert (status, error["code"]) == (403, "E_PERMISSION")
+    assert (error["details"]["permission"], error["details"]["everywhere"]) == (
+        "settings_write",
+        True,
+    )
+    assert await owner.data("GET", PATH) == before
+    # A store that is closed has nothing to say.
+    park.mongo["stores"].update_one({"_id": other}, {"$set": {"active": False}})
+    await put(owner, "tenant", money={"cash_step": 25})
+    await put(owner, "tenant", money={"cash_step": None})
+    park.mongo["stores"].delete_one({"_id": other})
+
+
 async def test_changes_of_several_people_at_once_all_stand(park: OwnPark, owner: Outsider) -> None:
     """The very first ones, too: there is no document yet that they could follow each other on."""
     park.mongo["settings"].delete_many({})
@@ -190,3 +239,72 @@ async def test_changes_of_several_people_at_once_all_stand(park: OwnPark, owner:
         for section, values in told.items():
             assert values.items() <= settings[section].items()
     assert (await owner.data("GET", PATH))["version"] == 6
+
+
+# --- while the database does not answer -------------------------------------------------
+
+
+class Broken:
+    """A collection that cannot be read."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def find(self, *_: Any, **__: Any) -> NoReturn:
+        raise self._error
+
+
+AWAY, BUG = AutoReconnect("away"), OperationFailure("no such operator", 2)
+
+
+@pytest.fixture(scope="module")
+async def within(mongo_uri: str, database: str) -> AsyncIterator[Inside]:
+    async with inside(mongo_uri, f"{database}_stale") as park:
+        yield park
+
+
+@pytest.mark.parametrize(
+    ("path", "collection"), [("/settings", "settings"), ("/feature_flags", "feature_flags")]
+)
+async def test_R46_what_cannot_be_read_is_answered_from_the_last_good_copy_and_counted(
+    within: Inside, monkeypatch: pytest.MonkeyPatch, path: str, collection: str
+) -> None:
+    async def counted() -> int:
+        text = (await within.http.get("/metrics")).text
+        found = re.search(rf'playpark_stale_reads_total{{what="{collection}"}} (\d+)', text)
+        return int(found[1]) if found else 0
+
+    pos = await within.device("POS")
+    stranger = await Outsider(within.http).pair("POS", "DEMO-OTHER-PARK")
+    good = await pos.data("GET", f"/v1{path}")
+    assert (good["stale"], await counted()) == (False, 0)
+    with monkeypatch.context() as patch:
+        patch.setitem(within.platform.mongo._collections, collection, Broken(AWAY))
+        assert await pos.data("GET", f"/v1{path}") == good | {"stale": True}
+        assert await counted() == 1
+        # Nobody has ever read this one here.
+        answer = await stranger.call("GET", f"/v1{path}")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "E_UNAVAILABLE")
+        assert await counted() == 1
+    assert await pos.data("GET", f"/v1{path}") == good
+
+
+async def test_R46_a_fault_of_ours_is_no_outage(
+    within: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pos = await within.device("POS")
+    await pos.data("GET", PATH)
+    monkeypatch.setitem(within.platform.mongo._collections, "settings", Broken(BUG))
+    answer = await pos.call("GET", PATH)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "E_INTERNAL")
+
+
+async def test_R46_the_last_good_copy_is_what_this_process_changed_last(
+    within: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = await (await within.device("ADMIN")).staff(**OWNER)
+    await put(owner, "store", sales={"parked_hours": 7})
+    monkeypatch.setitem(within.platform.mongo._collections, "settings", Broken(AWAY))
+    found = await owner.data("GET", PATH)
+    assert found["stale"]
+    assert found["sections"]["sales"]["parked_hours"] == {"value": 7, "source": "store"}

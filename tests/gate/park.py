@@ -112,6 +112,16 @@ class Park:
             return envelope(session.model_dump(mode="json"))
         if path.endswith("/catalog/snapshot"):
             return envelope(SNAPSHOT.model_dump(mode="json"))
+        if path.endswith("/provider/heartbeats"):
+            return envelope(
+                {
+                    "server_time": NOW.isoformat(),
+                    "catalog_version": 1,
+                    "features": [],
+                    "caps": {},
+                    "clock_skewed": False,
+                }
+            )
         if path.endswith("/time"):
             return envelope({"now": NOW.isoformat()})
         return envelope({"results": [self._apply(op) for op in body["ops"]]})

@@ -234,6 +234,8 @@ class Park:
         self.approvals: list[dict[str, Any]] = []
         self.customers: list[dict[str, Any]] = [PLOY]
         self.parked: dict[str, dict[str, Any]] = {}
+        self.keys: dict[str, str] = {}
+        """Under which Idempotency-Key a cart was parked."""
         self.expired = False
         """The employee's session has run out, until it is renewed."""
         self.gone_carts = False
@@ -253,7 +255,7 @@ class Park:
         if self.fault and path == "/sync/batch":
             return _answer(403, None, self.fault)
         data = self._route(path, request)
-        if self.lose and path == "/sync/batch":
+        if self.lose and path in {"/sync/batch", "/open_tickets"}:
             self.lose, self.down = False, self.gone
             raise httpx.ReadError("cut", request=request)
         error = data.pop("error", None)
@@ -274,6 +276,10 @@ class Park:
             return found
         answer: dict[str, Any] = getattr(self, "_" + path.strip("/").replace("/", "_"))(request)
         return answer
+
+    def _provider_heartbeats(self, _: httpx.Request) -> dict[str, Any]:
+        known = {"server_time": NOW.isoformat(), "features": [], "caps": {}, "clock_skewed": False}
+        return known | {"catalog_version": self.catalog.catalog_version}
 
     def _auth_refresh(self, _: httpx.Request) -> dict[str, Any]:
         employee = {"employee_id": "e1", "name": "Nok", "roles": ["cashier"]}
@@ -309,7 +315,8 @@ class Park:
         if request.method == "POST":
             body = json.loads(request.content)
             priced = price(Cart.model_validate(body["cart"]), self.catalog, at=NOW)
-            number = f"parked-{len(self.parked) + 1}"
+            key = request.headers["Idempotency-Key"]
+            number = self.keys.setdefault(key, f"parked-{len(self.parked) + 1}")
             self.parked[number] = {
                 "open_ticket_id": number,
                 "name": body["name"],

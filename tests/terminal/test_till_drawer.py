@@ -220,6 +220,22 @@ async def test_R13_a_resumed_cart_that_is_parked_again_stands_there_once(rich_de
     assert list(rich_desk.park.parked) == ["parked-2"]
 
 
+async def test_R15_a_cart_whose_answer_was_lost_is_parked_once(rich_desk, rich):
+    rich.add("adult")
+    rich_desk.park.lose = True
+    with pytest.raises(PlayParkError):
+        await rich.parking.park("one")
+    assert rich.basket.quantities == (("adult", 1),)
+    rich.engine.note(None)  # the server is heard of again
+
+    await rich.parking.park("one")
+
+    assert list(rich_desk.park.parked) == ["parked-1"]
+    rich.add("adult")
+    await rich.parking.park("one")
+    assert list(rich_desk.park.parked) == ["parked-1", "parked-2"]
+
+
 async def test_R13_a_basket_is_never_overwritten_or_lost(rich_desk, rich):
     rich.add("adult")
     with pytest.raises(PlayParkError, match="Type a name"):

@@ -1,6 +1,7 @@
 """R18–R20: the pure decision, and that the database's condition is the same rule."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,7 +18,7 @@ from playpark.contracts.catalog import PackageKind
 from playpark.contracts.tickets import Direction, FailReason, TicketStatus
 from playpark.guest_text import guest_message
 from playpark.ids import new_ulid
-from playpark.redemption import Scan, TicketState, decide, remaining
+from playpark.redemption import Scan, SigningKey, TicketState, decide, remaining
 
 AT = datetime(2026, 11, 21, 5, tzinfo=UTC)
 KINDS = list(PackageKind)
@@ -36,17 +37,26 @@ states = st.builds(
     allowed_devices=st.sampled_from([(), ("d1",), ("d2",)]),
     last_pass_at=st.none() | moments,
     ends_at=st.none() | moments,
+    kid=st.sampled_from(["01", "A0"]),
+    issued_at=moments,
 )
+YESTERDAY = AT - timedelta(days=1)
 # Nothing but the quota, the clock and the last showing speaks against these.
 likely = st.builds(
     TicketState,
     kind=st.sampled_from(KINDS),
     quota=st.integers(1, 3),
     used=st.integers(0, 2),
-    valid_from=st.just(AT - timedelta(days=1)) | st.just(AT),
+    valid_from=st.just(YESTERDAY) | st.just(AT),
     valid_to=st.just(AT + timedelta(days=1)),
     last_pass_at=st.none() | st.sampled_from([4, 5, 6]).map(lambda s: AT - timedelta(seconds=s)),
     ends_at=st.none() | st.sampled_from([0, 1]).map(lambda s: AT + timedelta(seconds=s)),
+    kid=st.just("01"),
+    issued_at=st.just(YESTERDAY),
+)
+ends = st.sampled_from([-1, 0, 1]).map(lambda ms: YESTERDAY + timedelta(milliseconds=ms))
+keys = st.builds(
+    SigningKey, kid=st.sampled_from(["01", "01", "A0"]), not_after=st.none() | ends | moments
 )
 scans = st.builds(
     Scan,
@@ -55,6 +65,8 @@ scans = st.builds(
     zone_id=st.sampled_from([None, "z1", "z3"]),
     device_id=st.just("d1"),
     credit_price=st.sampled_from([None, 0, 1, 2]),
+    key=st.none() | keys,
+    binding=st.booleans(),
 )
 
 
@@ -98,6 +110,29 @@ def test_R19_the_first_reason_in_order_is_told(status: TicketStatus) -> None:
     )
     assert decide(ticket, Scan(at=AT, zone_id="here")).reason is FailReason.EXPIRED
     assert decide(None, Scan(at=AT)).reason is FailReason.UNKNOWN_TICKET
+
+
+@given(states, scans)
+def test_R21_a_token_of_a_key_that_had_ended_is_no_ticket_of_ours(
+    ticket: TicketState, scan: Scan
+) -> None:
+    decision = decide(ticket, scan)
+    key, issued_at = scan.key, ticket.issued_at
+    assert issued_at is not None
+    late = key is not None and key.not_after is not None and issued_at > key.not_after
+    foreign = key is not None and key.kid != ticket.kid
+    assert (decision.reason is FailReason.INVALID_SIG) == (late or foreign)
+    if late or foreign:
+        assert (decision.remaining, decision.spend) == (None, 0)
+
+
+@given(states, scans)
+def test_R40_without_gate_binding_only_a_place_that_takes_no_credit_is_wrong(
+    ticket: TicketState, scan: Scan
+) -> None:
+    decision = decide(ticket, replace(scan, binding=False))
+    if decision.reason is FailReason.WRONG_DEVICE:
+        assert (ticket.kind, scan.credit_price) == (PackageKind.CREDIT, None)
 
 
 def test_a_timepass_starts_with_its_first_pass_and_ends_with_its_minutes() -> None:
@@ -162,7 +197,11 @@ async def test_R20_the_conditional_update_admits_exactly_what_the_rule_admits(
 
     collect()
     documents = [stored(tickets, state) for state, _ in cases]
-    await tickets.insert_many(documents)
+    for issued_at in {state.issued_at for state, _ in cases}:
+        assert issued_at is not None
+        then = TicketRepository(Work(tickets.work.mongo, issued_at), "t", "s")
+        pairs = zip(documents, cases, strict=True)
+        await then.insert_many([each for each, (s, _) in pairs if s.issued_at == issued_at])
     passed = 0
     for document, (state, scan) in zip(documents, cases, strict=True):
         before = await tickets.spend(scan, _id=document.id)
@@ -198,7 +237,7 @@ def stored(tickets: TicketRepository, state: TicketState) -> Ticket:
         quota_or_minutes=state.quota,
         used=state.used,
         short_code=ticket_id,
-        kid="01",
+        kid=state.kid,
         token_hash=ticket_id,
         status=state.status,
         valid_from=state.valid_from,

@@ -1,0 +1,349 @@
+"""Secrets at rest: never in clear, and all of them under another key when it changes (001 §11)."""
+
+import base64
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pyotp
+import pytest
+import structlog
+from bson import json_util
+from pydantic import SecretStr
+from pymongo.errors import AutoReconnect
+
+from api.app import create_app, prepare
+from api.platform.logs import configure_logging
+from api.platform.mongo import Mongo
+from api.platform.settings import DEV_SECRET, Settings
+from api.platform.vault import Vault
+from api.secrets.resealing import SEALED_FIELDS, Resealed, reseal_all
+from tests.api.drawers import tell
+from tests.api.inside import Inside, inside
+from tests.api.selling import OWNER, Park
+from tests.api.test_secrets import a_ticket, rotate, shown
+from tests.outside import Outsider
+
+NEW = "a-newer-secret-of-more-than-32-bytes"
+
+
+@pytest.fixture
+def log_lines() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    configure_logging("DEBUG")
+    stream = io.StringIO()
+    root.handlers[0].setStream(stream)  # type: ignore[attr-defined]
+    yield stream
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
+async def test_ATTACK_35_no_secret_stands_in_the_database_an_answer_or_a_log(
+    mongo_uri: str,
+    database: str,
+    log_lines: io.StringIO,
+) -> None:
+    told: list[str] = []
+
+    async def overhear(response: httpx.Response) -> None:
+        await response.aread()
+        told.append(response.text)
+
+    async with inside(mongo_uri, f"{database}_whispers") as fresh:
+        fresh.http.event_hooks["response"].append(overhear)
+        park = await Park.of(fresh)
+        till, gate = await park.till(), await fresh.device("GATE")
+        await rotate(park.owner)
+        ticket = await a_ticket(park, till)
+        await rotate(park.owner)
+        await shown(gate, ticket["qr_token"])
+        await shown(gate, ticket["qr_token"][:-1] + "A")
+        await tell(park.owner, "GET", "/secrets")
+        await tell(park.owner, "GET", "/settings")
+        scope = await fresh.scope(park.owner)
+        keys = await fresh.platform.ticket_keys(scope)
+        stored = await everything(fresh)
+        hidden = [*_spellings(*keys.by_kid.values()), DEV_SECRET]
+        codes = {json.loads(text)["data"]["short_code_key"] for text in told if "_code_key" in text}
+        assert len(keys.by_kid) == 3
+        assert "gAAAAA" in stored
+        for secret in hidden:
+            assert all(secret not in text for text in (stored, log_lines.getvalue(), *told))
+        # Sealed values and tokens stay where they are; short code keys go to tills alone.
+        assert all("gAAAAA" not in text for text in (log_lines.getvalue(), *told))
+        for secret in (*filter(None, codes), ticket["qr_token"], park.owner.device["device_token"]):
+            assert all(secret not in text for text in (stored, log_lines.getvalue()))
+        assert "ticket_hmac" in stored
+        assert "/secrets" in log_lines.getvalue()
+
+
+def _spellings(*keys: bytes) -> list[str]:
+    return [
+        spelt
+        for key in keys
+        for spelt in (key.hex(), key.hex().upper(), base64.b64encode(key).decode())
+    ]
+
+
+async def everything(fresh: Inside) -> str:
+    """The whole database as text."""
+    db = fresh.platform.mongo.db
+    parts = []
+    for name in await db.list_collection_names():
+        parts += [json_util.dumps(each) async for each in db[name].find({})]
+    return "\n".join(parts)
+
+
+async def test_sealed_values_stand_only_where_they_are_resealed(
+    mongo_uri: str, database: str
+) -> None:
+    async with inside(mongo_uri, f"{database}_sealed") as fresh:
+        park = await Park.of(fresh)
+        await rotate(park.owner)
+        await tell(park.owner, "POST", "/employees/me/totp")
+        found = set()
+        for name in await fresh.platform.mongo.db.list_collection_names():
+            async for document in fresh.platform.mongo.db[name].find({}):
+                found |= {(name, field) for field in _sealed(document)}
+        assert found == {(each.collection, each.field) for each in SEALED_FIELDS}
+
+
+def _sealed(document: Any, path: str = "") -> list[str]:
+    if isinstance(document, str):
+        return [path] if document.startswith("gAAAAA") else []
+    if isinstance(document, list):
+        return [each for part in document for each in _sealed(part, path)]
+    if isinstance(document, dict):
+        parts = document.items()
+        return [x for key, part in parts for x in _sealed(part, f"{path}.{key}".strip("."))]
+    return []
+
+
+# --- another key ------------------------------------------------------------------------
+
+
+@dataclass
+class Sealed:
+    """A park with something in every field that is sealed, and what it was told."""
+
+    uri: str
+    park: Park
+    till: Outsider
+    gate: Outsider
+    tokens: list[str]
+    """Of tickets that were issued with the park's own key."""
+    short_code_key: str
+    totp_secret: str
+    servers: AsyncExitStack
+
+    async def reseal(self, keys: str) -> dict[str, Resealed]:
+        work = self.park.inside.platform.uow.reading()
+        found = await reseal_all(work, Vault(keys.split(",")))
+        return {each.where.collection: each for each in found}
+
+    async def with_key(self, keys: str) -> Outsider:
+        """A client of a server that was started anew, with these ENCRYPTION_KEYs."""
+        mongo = Mongo(self.uri, self.park.db.name)
+        platform = await prepare(Settings(encryption_key=SecretStr(keys)), mongo)
+        self.servers.callback(platform.close)
+        transport = httpx.ASGITransport(app=create_app(platform))
+        client = httpx.AsyncClient(transport=transport, base_url="http://test")
+        return Outsider(await self.servers.enter_async_context(client))
+
+    async def stored(self) -> set[str]:
+        db = self.park.db
+        return {
+            document[each.field]
+            for each in SEALED_FIELDS
+            async for document in db[each.collection].find({each.field: {"$type": "string"}})
+        }
+
+
+@pytest.fixture
+async def sealed(mongo_uri: str, database: str) -> AsyncIterator[Sealed]:
+    async with inside(mongo_uri, f"{database}_reseal") as fresh:
+        park = await Park.of(fresh)
+        till, gate = await park.till(), await fresh.device("GATE")
+        await rotate(park.owner)
+        tokens = [(await a_ticket(park, till))["qr_token"] for _ in range(4)]
+        enrolled = await tell(park.owner, "POST", "/employees/me/totp")
+        session = await login(till)
+        secret = enrolled["secret"]
+        code = pyotp.TOTP(secret).at(fresh.clock.now())
+        await tell(park.owner, "POST", "/employees/me/totp/confirm", {"code": code})
+        async with AsyncExitStack() as servers:
+            key = session["short_code_key"]
+            yield Sealed(mongo_uri, park, till, gate, tokens, key, secret, servers)
+
+
+async def login(till: Outsider) -> dict[str, Any]:
+    body = {key: till.device[key] for key in ("device_id", "device_token")}
+    session: dict[str, Any] = await till.data("POST", "/v1/auth/device/login", body)
+    return session
+
+
+async def works(sealed: Sealed, server: Outsider, token: str) -> None:
+    """Everything that needs a stored secret, on another server."""
+    till = Outsider(server.http, sealed.till.device)
+    assert (await login(till))["short_code_key"] == sealed.short_code_key
+    gate = Outsider(server.http, sealed.gate.device, sealed.gate.token)
+    assert await shown(gate, token) == ("pass", None)
+    till.token = sealed.till.token
+    own = await a_ticket(sealed.park, till)
+    assert own["qr_token"].split(".")[1] == "A0"
+    assert await shown(gate, own["qr_token"]) == ("pass", None)
+
+
+async def test_after_resealing_everything_works_with_the_new_key_alone(sealed: Sealed) -> None:
+    before = await sealed.stored()
+    both = f"{NEW},{DEV_SECRET}"
+    await works(sealed, await sealed.with_key(both), sealed.tokens[0])
+    found = await sealed.reseal(both)
+    assert {name: (each.resealed, each.current) for name, each in found.items()} == {
+        "secrets": (1, 0),
+        "tenants": (2, 0),
+        "authenticators": (1, 0),
+    }
+    assert not any(each.locked for each in found.values())
+    assert not before & await sealed.stored()
+    await works(sealed, await sealed.with_key(NEW), sealed.tokens[1])
+    again = await sealed.reseal(NEW)
+    assert {(each.resealed, len(each.locked)) for each in again.values()} == {(0, 0)}
+
+
+async def test_R41_an_authenticator_goes_on_after_resealing(sealed: Sealed) -> None:
+    await sealed.reseal(f"{NEW},{DEV_SECRET}")
+    admin = Outsider((await sealed.with_key(NEW)).http, sealed.park.owner.device)
+    admin.token = (await login(admin))["access_token"]
+    later = pyotp.TOTP(sealed.totp_secret).now()
+    wrong = "000000" if later != "000000" else "000001"
+    refused = await admin.call("POST", "/v1/employees/login", OWNER | {"totp": wrong})
+    assert refused.status_code == 401
+    right = OWNER | {"totp": pyotp.TOTP(sealed.totp_secret).at(_next_step(sealed))}
+    assert (await admin.call("POST", "/v1/employees/login", right)).status_code == 200
+
+
+def _next_step(sealed: Sealed) -> int:
+    """A moment of the code after the one that has confirmed the app: each works once."""
+    return int(sealed.park.inside.clock.now().timestamp()) + 30
+
+
+async def test_what_was_interrupted_is_finished_by_the_next_run(
+    sealed: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = f"{NEW},{DEV_SECRET}"
+    reseal, calls = Vault.reseal, 0
+
+    def cut_off(self: Vault, value: str) -> str:
+        nonlocal calls
+        calls += 1
+        if calls > 2:
+            raise AutoReconnect("away")
+        return reseal(self, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Vault, "reseal", cut_off)
+        with pytest.raises(AutoReconnect):
+            await sealed.reseal(both)
+    await works(sealed, await sealed.with_key(both), sealed.tokens[0])
+    found = (await sealed.reseal(both)).values()
+    assert sum(each.resealed for each in found) == 2
+    assert sum(each.current for each in found) == 2
+    await works(sealed, await sealed.with_key(NEW), sealed.tokens[1])
+
+
+async def test_without_the_old_key_nothing_is_touched_and_each_value_is_named(
+    sealed: Sealed,
+) -> None:
+    before = await sealed.stored()
+    found = await sealed.reseal(NEW)
+    assert {name: len(each.locked) for name, each in found.items()} == {
+        "secrets": 1,
+        "tenants": 2,
+        "authenticators": 1,
+    }
+    assert await sealed.stored() == before
+
+
+async def test_a_value_that_changes_meanwhile_is_left_to_the_next_run(
+    sealed: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as an app that is enrolled while the command runs."""
+    both, reseal = f"{NEW},{DEV_SECRET}", Vault.reseal
+    fresh = Vault([DEV_SECRET]).seal("fresh")
+    tenants = sealed.park.inside.platform.mongo.client.delegate[sealed.park.db.name]["tenants"]
+
+    def meanwhile(self: Vault, value: str) -> str:
+        tenants.update_one({"short_code_key": value}, {"$set": {"short_code_key": fresh}})
+        return reseal(self, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Vault, "reseal", meanwhile)
+        assert (await sealed.reseal(both))["tenants"].resealed == 0
+    assert fresh in await sealed.stored()
+    assert (await sealed.reseal(both))["tenants"].resealed == 2
+
+
+async def test_R24_a_key_from_before_there_was_a_vault_is_read_and_then_sealed(
+    sealed: Sealed,
+) -> None:
+    tenant = {"_id": (await sealed.park.inside.scope(sealed.till)).tenant_id}
+    clear = {"$set": {"short_code_key": sealed.short_code_key}}
+    await sealed.park.db["tenants"].update_one(tenant, clear)
+    assert (await login(sealed.till))["short_code_key"] == sealed.short_code_key
+    assert len((await a_ticket(sealed.park, sealed.till))["short_code"]) == 8
+    assert (await sealed.reseal(DEV_SECRET))["tenants"].resealed == 1
+    found = await sealed.park.db["tenants"].find_one(tenant)
+    assert found["short_code_key"].startswith("gAAAAA")
+    assert (await login(sealed.till))["short_code_key"] == sealed.short_code_key
+
+
+# --- the command ------------------------------------------------------------------------
+
+
+def command(
+    uri: str, database: str, *arguments: str, keys: str
+) -> subprocess.CompletedProcess[str]:
+    environment = {"MONGODB_URI": uri, "MONGODB_DATABASE": database, "ENCRYPTION_KEY": keys}
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "playpark.cli", "secrets", *arguments],
+        env=os.environ | environment | {"COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+async def test_the_command_reseals_and_lists_names_and_versions_only(
+    sealed: Sealed, mongo_uri: str
+) -> None:
+    name = sealed.park.db.name
+    told = command(mongo_uri, name, "list", keys=DEV_SECRET)
+    assert told.returncode == 0, told.stderr
+    for word in ("Bangkok Play Park", "Other Park", "ticket_hmac", "A0", "01", "current"):
+        assert word in told.stdout
+    keys = await sealed.park.inside.platform.ticket_keys(
+        await sealed.park.inside.scope(sealed.till)
+    )
+    for secret in (*(key.hex() for key in keys.by_kid.values()), *await sealed.stored()):
+        assert secret not in told.stdout + told.stderr
+    alone = command(mongo_uri, name, "reseal", keys=NEW)
+    assert alone.returncode == 1
+    assert (
+        "tenants.short_code_key: 0 sealed anew, 0 were already, 2 cannot be opened" in alone.stdout
+    )
+    assert "keep the old ENCRYPTION_KEY" in alone.stderr
+    both = command(mongo_uri, name, "reseal", keys=f"{NEW},{DEV_SECRET}")
+    assert both.returncode == 0, both.stderr
+    assert "secrets.sealed: 1 sealed anew, 0 were already" in both.stdout
+    assert command(mongo_uri, name, "reseal", keys=NEW).returncode == 0
