@@ -8,16 +8,17 @@ from rich.console import Console
 from rich.table import Table
 
 from api.platform.embedded import EmbeddedMongo
-from benchmarks import pricing, server
+from benchmarks import limits, pin_storm, pricing, server
 
 
 def main() -> None:
     table = Table("Benchmark", "Result", title="One run on this machine", title_justify="left")
-    for name, result in pricing.run():
+    for name, result in (*pricing.run(), *limits.run()):
         table.add_row(name, result)
     with tempfile.TemporaryDirectory() as folder, EmbeddedMongo(Path(folder)) as mongo:
-        for name, result in asyncio.run(server.run(mongo.uri)):
-            table.add_row(name, result)
+        for part in (server, pin_storm):
+            for name, result in asyncio.run(part.run(mongo.uri)):
+                table.add_row(name, result)
     Console().print(table)
 
 

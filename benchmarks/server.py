@@ -7,7 +7,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,7 @@ from api.platform.services import Platform
 from api.platform.settings import Settings
 from api.sales.service import Selling
 from api.tickets.service import Redeeming
+from benchmarks.limits import PLENTY
 from benchmarks.raw import Raw
 from playpark.contracts.sales import SaleIn
 from playpark.contracts.sync import OpKind
@@ -67,9 +69,9 @@ async def _operations(uri: str) -> list[tuple[str, str]]:
 
 
 async def _lane(platform: Platform, http: httpx.AsyncClient) -> Lane:
-    token = await _till(http)
+    token = await till(http)
     claims = platform.jwt.read(token, TokenType.DEVICE, TokenType.ACCESS)
-    packages = (await _call(http, token, "GET", "/v1/catalog/packages"))["items"]
+    packages = (await call(http, token, "GET", "/v1/catalog/packages"))["items"]
     adult = next(package for package in packages if package["kind"] == "single")
     scope = await read_scope(platform.uow.reading(), claims)
     return Lane(scope, adult["package_id"], adult["price"])
@@ -171,9 +173,21 @@ async def _rate(work: Work, count: int, at_once: int) -> float:
 
 
 async def _over_http(uri: str) -> list[tuple[str, str]]:
-    environment = os.environ | {
+    plenty = {name.upper(): rate for name, rate in PLENTY.items()}
+    async with api_process(uri, "bench", plenty) as http:
+        return await _measure(http)
+
+
+@asynccontextmanager
+async def api_process(
+    uri: str, database: str, settings: Mapping[str, str]
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A `playpark api` process with these variables, and a client of it."""
+    environment = {
+        **os.environ,
+        **settings,
         "MONGODB_URI": uri,
-        "MONGODB_DATABASE": "bench",
+        "MONGODB_DATABASE": database,
         "LOG_LEVEL": "WARNING",
     }
     server = subprocess.Popen(  # noqa: ASYNC220 - before anything runs
@@ -186,15 +200,15 @@ async def _over_http(uri: str) -> list[tuple[str, str]]:
         assert server.stdout is not None
         url = server.stdout.readline().split("on ")[1].split()[0]
         async with httpx.AsyncClient(base_url=url, timeout=60) as http:
-            return await _measure(http)
+            yield http
     finally:
         server.terminate()
         server.wait(20)
 
 
 async def _measure(http: httpx.AsyncClient) -> list[tuple[str, str]]:
-    tills = [await _till(http) for _ in range(PARALLEL)]
-    packages = (await _call(http, tills[0], "GET", "/v1/catalog/packages"))["items"]
+    tills = [await till(http) for _ in range(PARALLEL)]
+    packages = (await call(http, tills[0], "GET", "/v1/catalog/packages"))["items"]
     adult = next(package for package in packages if package["kind"] == "single")
     tokens: list[str] = []
 
@@ -203,14 +217,14 @@ async def _measure(http: httpx.AsyncClient) -> list[tuple[str, str]]:
             "lines": [{"package_id": adult["package_id"], "qty": 4}],
             "payments": [{"method": "cash", "amount": adult["price"] * 4}],
         }
-        till = tills[number % PARALLEL]
-        answer = await _call(http, till, "POST", "/v1/sales", body, new_ulid())
+        seller = tills[number % PARALLEL]
+        answer = await call(http, seller, "POST", "/v1/sales", body, new_ulid())
         tokens.extend(ticket["qr_token"] for ticket in answer["tickets"])
 
     async def redeem(number: int) -> None:
-        till = tills[number % PARALLEL]
+        gate = tills[number % PARALLEL]
         body = {"qr_token": tokens[number]}
-        await _call(http, till, "POST", "/v1/tickets/redeem", body, new_ulid())
+        await call(http, gate, "POST", "/v1/tickets/redeem", body, new_ulid())
 
     sales = await _rate(sell, 2 * SALES, PARALLEL)
     redeems = await _rate(redeem, 2 * REDEEMS, PARALLEL)
@@ -227,21 +241,28 @@ async def _measure(http: httpx.AsyncClient) -> list[tuple[str, str]]:
     ]
 
 
-async def _till(http: httpx.AsyncClient) -> str:
-    body = {"site_key": "DEMO-MAIN-GATE", "type": "POS", "name": "bench"}
-    device = await _call(http, "", "POST", "/v1/auth/device/register", body)
+async def pair(http: httpx.AsyncClient, kind: str) -> str:
+    """The access token of a new device."""
+    body = {"site_key": "DEMO-MAIN-GATE", "type": kind, "name": "bench"}
+    device = await call(http, "", "POST", "/v1/auth/device/register", body)
     login = {"device_id": device["device_id"], "device_token": device["device_token"]}
-    session = await _call(http, "", "POST", "/v1/auth/device/login", login)
-    token = session["access_token"]
-    person = await _call(http, token, "POST", "/v1/employees/login", CASHIER)
+    session = await call(http, "", "POST", "/v1/auth/device/login", login)
+    return str(session["access_token"])
+
+
+async def till(http: httpx.AsyncClient) -> str:
+    """The access token of a cashier with an open shift at a till of their own."""
+    token = await pair(http, "POS")
+    person = await call(http, token, "POST", "/v1/employees/login", CASHIER)
     token = str(person["access_token"])
-    await _call(http, token, "POST", "/v1/shifts/open", {"cash_open": 0}, new_ulid())
+    await call(http, token, "POST", "/v1/shifts/open", {"cash_open": 0}, new_ulid())
     return token
 
 
-async def _call(
+async def call(
     http: httpx.AsyncClient, token: str, method: str, path: str, body: Any = None, key: str = ""
 ) -> Any:
+    """The data of an answer. Raises HTTPStatusError for a refusal."""
     headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": key}
     headers = {
         name: value for name, value in headers.items() if value.strip() != "Bearer" and value

@@ -2,7 +2,7 @@
 hide the others."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -62,6 +62,13 @@ class AuditRepository(Repository[AuditRow]):
             "event_type", self.where(event_type=below), session=self.work.session
         )
         return [named, *found]
+
+    async def about(self, entity_ids: Collection[str], limit: int) -> list[Row]:
+        """The newest rows about any of these."""
+        which = self.where(entity_id={"$in": sorted(entity_ids)})
+        found = self._collection.find(which, session=self.work.session)
+        rows: list[Row] = await found.sort("ts", DESCENDING).limit(limit).to_list(limit)
+        return rows
 
     async def newest(
         self, limit: int, cursor: str | None, conditions: Mapping[str, Any]

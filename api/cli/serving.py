@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -67,6 +69,19 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+@contextlib.contextmanager
+def _signals_end_the_server_only() -> Iterator[None]:
+    """uvicorn raises the signal that ended it once more, which would end the process before the
+    jobs have written what they hold."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def serve(
     settings: Settings, uri: str, listener: socket.socket, *, demo: bool, nightly: bool = False
 ) -> None:
@@ -95,7 +110,8 @@ def serve(
         typer.echo(f"PlayPark API on http://{address}:{port}  (pages: /docs, health: /health)")
         try:
             async with jobs.running(platform, nightly=nightly):
-                await server.serve(sockets=[listener])
+                with _signals_end_the_server_only():
+                    await server.serve(sockets=[listener])
         finally:
             platform.close()
         if not server.started:

@@ -1,15 +1,18 @@
 """Who logged in, or failed to, and where: read from the audit trail, so that there is no second
 truth (001 §2, R41, R45)."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from api.audit.repository import AuditRepository, Row
-from api.identity.repository import DeviceRepository, EmployeeRepository
+from api.audit.reading import row_view
+from api.audit.repository import AuditRepository
+from api.identity.repository import ALL, DeviceRepository, EmployeeRepository
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from playpark.clock import business_day_start
+from playpark.contracts.audit import AuditView
 from playpark.contracts.employees import AccessLogRow
 
 EVENTS = (
@@ -23,6 +26,8 @@ EVENTS = (
     "approval.pin_failed",
 )
 """A PIN or a code was given, right or wrong, or a login ended."""
+Names = Mapping[str | None, str]
+"""By id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,31 +59,30 @@ async def page(
     """(rows of the scope's store, newest first; cursor of the next page). Raises E_VALIDATION for a
     cursor that is not ours."""
     audits = AuditRepository.of(work, scope)
-    rows, more = await audits.newest(limit, cursor, chosen.conditions(scope))
-    people = await _names(EmployeeRepository.of(work, scope), rows, "entity_id")
-    devices = await _names(DeviceRepository.of(work, scope), rows, "device_id")
+    found, more = await audits.newest(limit, cursor, chosen.conditions(scope))
+    rows = [row_view(row) for row in found]
+    people = await _names(EmployeeRepository.of(work, scope), {row.entity_id for row in rows})
+    devices = await _names(DeviceRepository.of(work, scope), {row.device_id for row in rows})
     return [_told(scope, row, people, devices) for row in rows], more
 
 
 async def _names(
-    repository: EmployeeRepository | DeviceRepository, rows: list[Row], field: str
-) -> dict[str, str]:
-    ids = sorted({row[field] for row in rows if isinstance(row[field], str)})
-    found = await repository.find(limit=len(ids) or 1, _id={"$in": ids})
+    repository: EmployeeRepository | DeviceRepository, ids: Collection[str | None]
+) -> dict[str | None, str]:
+    found = await repository.find(limit=ALL, _id={"$in": sorted(filter(None, ids))})
     return {each.id: each.name for each in found}
 
 
-def _told(scope: Scope, row: Row, people: dict[str, str], devices: dict[str, str]) -> AccessLogRow:
-    subject = row["entity_id"]
+def _told(scope: Scope, row: AuditView, people: Names, devices: Names) -> AccessLogRow:
     return AccessLogRow(
-        at=row["ts"],
-        event=row["event_type"],
-        subject=subject,
-        employee_id=subject if subject in people else None,
-        employee_name=people.get(subject),
-        device_id=row["device_id"],
-        device_name=devices.get(row["device_id"]),
+        at=row.ts,
+        event=row.event_type,
+        subject=row.entity_id,
+        employee_id=row.entity_id if row.entity_id in people else None,
+        employee_name=people.get(row.entity_id),
+        device_id=row.device_id,
+        device_name=devices.get(row.device_id),
         store_id=scope.store_id,
-        ip=row.get("ip"),
-        fingerprint=row.get("fingerprint"),
+        ip=row.ip,
+        fingerprint=row.fingerprint,
     )

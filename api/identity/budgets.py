@@ -5,7 +5,6 @@ A budget belongs to a key of a tenant and store; what belongs to none (an addres
 both. Entries vanish with their window.
 """
 
-import ipaddress
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from pymongo.errors import DuplicateKeyError
 
 from api.identity.models import Budget
 from api.platform.documents import scoped_id
+from api.platform.envelope import client
 from api.platform.repository import Repository
 from api.platform.uow import Work
 
@@ -75,14 +75,6 @@ async def opens_in(work: Work, tenant_id: str, store_id: str, key: str) -> float
     return max(1.0, (entry.resets_at - work.now).total_seconds()) if entry else 1.0
 
 
-def address_key(purpose: str, ip: str) -> str:
-    """The key of an address: IPv6 by its /64, because whoever has one address has all of those."""
-    try:
-        address = ipaddress.ip_address(ip)
-    except ValueError:
-        return f"{purpose}:{ip}"
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is None:
-            return f"{purpose}:{ipaddress.IPv6Network((int(address), 64), strict=False)}"
-        address = address.ipv4_mapped
-    return f"{purpose}:{address}"
+def address_key(purpose: str) -> str:
+    """The key of the address that the request at hand comes from."""
+    return f"{purpose}:{client.get().network}"

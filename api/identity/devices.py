@@ -98,23 +98,22 @@ def _bad_key() -> PlayParkError:
 async def _store_of(work: Work, key: SiteKey, named: str | None) -> Store:
     """The store that a key pairs with: its own, or of a tenant's key the one that was named, or
     the only one."""
-    stores = TenantStores(work, key.tenant_id, None)
     wanted = named or key.store_id
     if key.store_id not in {None, wanted}:
         raise _bad_key()
-    if wanted is not None:
-        store = await stores.find_one(_id=wanted, active=True)
-        if store is None:
-            raise _bad_key()
-        return store
-    open_ones = await stores.find(active=True)
-    if not open_ones:
+    if wanted is None:
+        open_ones = await TenantStores(work, key.tenant_id, None).find(active=True)
+        if len(open_ones) > 1:
+            message = "This key pairs with several stores: send the store_id of one of them."
+            choice = [{"store_id": store.id, "name": store.name} for store in open_ones]
+            raise PlayParkError(ErrorCode.VALIDATION, message, details={"stores": choice})
+        wanted = open_ones[0].id if open_ones else ""
+    # Written, not only read: a change of the store that happens meanwhile would tell the devices
+    # that there are, and miss this one.
+    store = await StoreRepository(work, key.tenant_id, wanted).change({}, _id=wanted, active=True)
+    if store is None:
         raise _bad_key()
-    if len(open_ones) > 1:
-        message = "This key pairs with several stores: send the store_id of one of them."
-        choice = [{"store_id": store.id, "name": store.name} for store in open_ones]
-        raise PlayParkError(ErrorCode.VALIDATION, message, details={"stores": choice})
-    return open_ones[0]
+    return store
 
 
 async def _create(

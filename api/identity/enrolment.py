@@ -6,7 +6,6 @@ import limits
 
 from api.identity import budgets, devices
 from api.identity.budgets import NOBODY
-from api.platform.envelope import client
 from api.platform.services import Platform
 from playpark.contracts.auth import DeviceRegistered, DeviceRegisterIn
 from playpark.errors import ErrorCode, PlayParkError
@@ -21,7 +20,7 @@ async def enrol(platform: Platform, body: DeviceRegisterIn) -> DeviceRegistered:
     work = platform.uow.reading()
     rate = limits.parse(platform.settings.limit_enrolment)
     window = timedelta(seconds=rate.get_expiry())
-    address = (NOBODY, NOBODY, budgets.address_key("enrolment", client.get().ip))
+    address = (NOBODY, NOBODY, budgets.address_key("enrolment"))
     if not await budgets.reserve(work, *address, limit=rate.amount, window=window):
         message = "Too many wrong site keys came from here: wait, then ask for a new one."
         wait = await budgets.opens_in(work, *address)

@@ -89,7 +89,7 @@ async def _state_at(work: Work, scope: Scope, employee_id: str, moment: datetime
         return row.status, InStore(tuple(row.roles), frozenset(row.permissions))
     if await history.latest(employee_id) is not None:
         return GONE, _NOTHING  # their first membership here came later
-    found = await standings(work, scope.tenant_id, (employee_id,))
+    found = await standings(work, scope.tenant_id, (employee_id,), store_id=scope.store_id)
     return _state(found.get(employee_id), scope.store_id)
 
 

@@ -15,7 +15,7 @@ from api.identity.repository import (
 from api.identity.standing import Standing
 from api.platform.authority import DeviceAuthority
 from api.platform.jwt import unauthenticated
-from api.platform.scope import Device, Scope, server_scope
+from api.platform.scope import Actor, Device, Scope, server_scope
 from api.platform.services import Platform
 from api.platform.uow import Work
 from playpark.contracts.employees import EmployeeLoginIn, EmployeeSession
@@ -65,9 +65,7 @@ async def without_device(platform: Platform, body: EmployeeLoginIn) -> EmployeeS
     place = await _place(work, body.tenant, told)
     candidate = Candidate(
         employee=place.person.employee if place.person else None,
-        actor=place.person.actor(place.store.id, _DOOR.type)
-        if place.person and place.store
-        else None,
+        actor=place.actor,
         tries=tries.without_device(body.tenant, body.email),
         asker=place.door,
         failure=FAILED,
@@ -77,7 +75,6 @@ async def without_device(platform: Platform, body: EmployeeLoginIn) -> EmployeeS
     if tenant is None or store is None:
         raise unauthenticated()  # nobody proves anything without both
     authority = place.session or _authority(tenant, store, proof.employee.id)
-    authority.check_device()
 
     async def prepare(work: Work) -> None:
         await _prepare(work, authority)
@@ -95,6 +92,13 @@ class _Place:
     store: Store | None
     session: DeviceAuthority | None
     door: Scope
+
+    @property
+    def actor(self) -> Actor | None:
+        """The person as who acts in that store; None for nobody, and for who works nowhere."""
+        if self.person is None or self.store is None:
+            return None
+        return self.person.actor(self.store.id, _DOOR.type)
 
 
 async def _place(work: Work, tenant_id: str, told: Told) -> _Place:
@@ -158,7 +162,6 @@ async def _prepare(work: Work, authority: DeviceAuthority) -> None:
     if tenant is None or store is None:
         raise unauthenticated()
     fresh = _authority(tenant, store, authority.id.removeprefix(_session_id("")))
-    fresh.check_device()
     if found is None:
         await documents.insert(fresh)
     else:

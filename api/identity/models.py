@@ -27,6 +27,9 @@ class Tenant(Model):
     tz: str
     currency: str = "THB"
     billing_plan: str = DEFAULT_PLAN
+    trial_from: str | None = None
+    trial_until: str | None = None
+    """Days, such as 2026-11-21."""
     status: str = "active"
     device_numbers: int = 0
     short_codes: int = 0
@@ -159,10 +162,7 @@ class Membership(Model):
 
     model_config = ODMConfigDict(
         collection="memberships",
-        indexes=lambda: [
-            ascending("tenant_id", "store_id", "employee_id", unique=True),
-            ascending("tenant_id", "employee_id"),
-        ],
+        indexes=lambda: [ascending("tenant_id", "store_id", "employee_id", unique=True)],
     )
 
     id: str = Field(primary_field=True)
@@ -198,10 +198,7 @@ class AuthorityRow(Model):
 
     model_config = ODMConfigDict(
         collection="authority_history",
-        indexes=lambda: [
-            ascending("tenant_id", "store_id", "employee_id", "at", unique=True),
-            ascending("tenant_id", "employee_id"),
-        ],
+        indexes=lambda: [ascending("tenant_id", "store_id", "employee_id", "at", unique=True)],
     )
 
     id: str = Field(primary_field=True)

@@ -11,7 +11,7 @@ from api.audit import service as audit
 from api.identity import totp, tries
 from api.identity.models import Authenticator, Employee
 from api.identity.repository import EmployeeRepository
-from api.identity.standing import Standing, standings
+from api.identity.standing import Standing, standings, store_that_matters
 from api.identity.tries import Tries
 from api.platform.operations import chain_key
 from api.platform.scope import Actor, Scope
@@ -71,7 +71,7 @@ async def prove(
     E_UNAVAILABLE where too many want to prove something at once.
     """
     work = platform.uow.reading()
-    person = await find(work, scope.tenant_id, told)
+    person = await find(work, scope.tenant_id, told, store_id=store_that_matters(scope))
     actor = person.actor(scope.store_id, scope.device.type) if person else None
     subject = person.employee.id if person else told.subject
     held = tries.on_device(platform.settings, scope, subject)
@@ -79,12 +79,14 @@ async def prove(
     return await judge(platform, work, candidate, told, codes=codes)
 
 
-async def find(work: Work, tenant_id: str, told: Told) -> Standing | None:
+async def find(
+    work: Work, tenant_id: str, told: Told, *, store_id: str | None = None
+) -> Standing | None:
     """The person that somebody says they are; it takes as long for one who does not exist."""
     who = {"_id": told.employee_id} if told.employee_id else {"email": told.email}
     employee = await EmployeeRepository(work, tenant_id, None).find_one(**who)
     employee_id = employee.id if employee else told.subject
-    return (await standings(work, tenant_id, (employee_id,))).get(employee_id)
+    return (await standings(work, tenant_id, (employee_id,), store_id=store_id)).get(employee_id)
 
 
 async def judge(

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -123,6 +124,15 @@ class MembershipRepository(Repository[Membership]):
     model = Membership
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Of an active membership what authority is reckoned from."""
+
+    employee_id: str
+    store_id: str
+    role_ids: tuple[str, ...]
+
+
 class TenantMemberships(Repository[Membership]):
     """The memberships in all of a tenant's stores."""
 
@@ -130,6 +140,17 @@ class TenantMemberships(Repository[Membership]):
 
     def where(self, **conditions: Any) -> dict[str, Any]:
         return {"tenant_id": self.tenant_id} | conditions
+
+    async def held(self, **conditions: Any) -> list[Held]:
+        """The active ones. A role of a large park has thousands, so they never become documents."""
+        fields = {"employee_id": 1, "store_id": 1, "roles": 1}
+        found = self._collection.find(
+            self.where(active=True, **conditions), fields, session=self.work.session
+        )
+        return [
+            Held(each["employee_id"], each["store_id"], tuple(each["roles"]))
+            for each in await found.to_list(None)
+        ]
 
     async def people(self, **conditions: Any) -> set[str]:
         """The ids of the employees who have one of these memberships."""

@@ -13,7 +13,7 @@ from api.identity import history
 from api.identity.employees import view
 from api.identity.proving import Proof
 from api.identity.repository import AuthorityRepository, EmployeeRepository
-from api.identity.standing import standings
+from api.identity.standing import standings, store_that_matters
 from api.platform.authority import DeviceAuthority
 from api.platform.jwt import LIFETIME, Claims, TokenType, unauthenticated
 from api.platform.operations import chain_key
@@ -37,7 +37,8 @@ async def open_session(
 ) -> EmployeeSession:
     """Log the person in on the scope's device. Logging in again goes on with the session there.
 
-    `also(work)` stands in the same transaction, before the session is written.
+    `also(work)` stands in the same transaction, before the session is written. Raises the 403s of
+    R43 for what was suspended meanwhile, and E_TOKEN_EXPIRED for a PIN that was changed.
     """
     jti, who = f"{new_ulid()}.1", proof.employee.id
 
@@ -47,8 +48,14 @@ async def open_session(
         if await EmployeeRepository.of(work, scope).enter(who, proof.employee.ver) is None:
             raise _over()
         actor, authority = await _authority(work, scope, who)
+        sessions = _sessions(work, scope)
+        before = await sessions.find_one(_id=scope.device.device_id)
+        # What an earlier token of the device began may not end in tokens that live (R43).
+        if before is None or before.device_ver != scope.device.ver:
+            raise unauthenticated()
+        before.check_device()
         entry = {
-            "sid": scope.sessions.get(who) or new_ulid(),
+            "sid": before.employees.get(who, {}).get("sid") or new_ulid(),
             "status": "active",
             "ver": proof.employee.ver,
             **authority,
@@ -56,9 +63,7 @@ async def open_session(
             "refreshed_at": work.now,
             "proved_at": work.now,
         }
-        session = await _sessions(work, scope).change(
-            {"$set": {f"employees.{who}": entry}}, _id=scope.device.device_id
-        )
+        session = await sessions.change({"$set": {f"employees.{who}": entry}}, _id=before.id)
         if session is None:
             raise unauthenticated()
         await proof.settle(work)
@@ -116,6 +121,7 @@ async def _rotate(platform: Platform, scope: Scope, claims: Claims) -> EmployeeS
         session = await _sessions(work, scope).change(
             {"$set": {f"{field}.{name}": value for name, value in renewed.items()}},
             _id=scope.device.device_id,
+            device_ver=scope.device.ver,
             **unspent,
         )
         if session is None:
@@ -168,7 +174,8 @@ async def _authority(work: Work, scope: Scope, who: str) -> tuple[Actor, dict[st
     """Who acts, and what the session says of their authority. Raises E_TOKEN_EXPIRED for somebody
     who has no membership in the device's store any more."""
     place = (scope.home_store_id, scope.device.type)
-    person = (await standings(work, scope.tenant_id, (who,))).get(who)
+    store_id = store_that_matters(scope)
+    person = (await standings(work, scope.tenant_id, (who,), store_id=store_id)).get(who)
     actor = person.actor(*place) if person else None
     if person is None or actor is None:
         raise _over()

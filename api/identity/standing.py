@@ -3,19 +3,19 @@
 Logins, changes and the history all reckon with what is worked out here.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from api.identity.models import Employee, Membership, Role
+from api.identity.models import Employee, Role
 from api.identity.repository import (
     ALL,
     EmployeeRepository,
     RoleRepository,
     TenantMemberships,
 )
-from api.platform.scope import Actor
+from api.platform.scope import Actor, Scope
 from api.platform.uow import Work
 from playpark.contracts.employees import EmployeeStatus, Permission
 from playpark.contracts.tenancy import DeviceType
@@ -77,25 +77,31 @@ class Standing:
         return told
 
 
+def store_that_matters(scope: Scope) -> str | None:
+    """Where people on this device may act: in its store, on ADMIN devices (None) in all of theirs
+    (R44)."""
+    return None if scope.device.type is DeviceType.ADMIN else scope.store_id
+
+
 async def standings(
-    work: Work, tenant_id: str, employee_ids: Collection[str]
+    work: Work, tenant_id: str, employee_ids: Collection[str], *, store_id: str | None = None
 ) -> dict[str, Standing]:
-    """By id, of those who exist in this tenant."""
-    chosen = {"$in": sorted(employee_ids)}
+    """By id, of those who exist in this tenant; with `store_id` only what they may do there."""
+    chosen: dict[str, Any] = {"$in": sorted(employee_ids)}
     people = await EmployeeRepository(work, tenant_id, None).find(limit=ALL, _id=chosen)
-    memberships = await TenantMemberships(work, tenant_id, None).find(
-        limit=ALL, employee_id=chosen, active=True
-    )
-    named = {role_id for each in memberships for role_id in each.roles}
+    there: dict[str, Any] = {} if store_id is None else {"store_id": store_id}
+    memberships = await TenantMemberships(work, tenant_id, None).held(employee_id=chosen, **there)
+    named = {role_id for each in memberships for role_id in each.role_ids}
     roles = await RoleRepository(work, tenant_id, None).find(limit=ALL, _id={"$in": sorted(named)})
     by_id = {role.id: role for role in roles}
     stores: dict[str, dict[str, InStore]] = {}
     for each in memberships:
-        stores.setdefault(each.employee_id, {})[each.store_id] = _in_store(each, by_id)
+        known = stores.setdefault(each.employee_id, {})
+        known[each.store_id] = _in_store(each.role_ids, by_id)
     return {person.id: Standing(person, stores.get(person.id, {})) for person in people}
 
 
-def _in_store(membership: Membership, roles: Mapping[str, Role]) -> InStore:
-    held = [roles[each] for each in membership.roles if each in roles]
+def _in_store(role_ids: Sequence[str], roles: Mapping[str, Role]) -> InStore:
+    held = [roles[each] for each in role_ids if each in roles]
     permissions = frozenset(permission for role in held for permission in role.permissions)
     return InStore(tuple(sorted(role.name for role in held)), permissions)

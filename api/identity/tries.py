@@ -161,6 +161,5 @@ def without_device(tenant_id: str, email: str) -> Tries:
 
 
 def _from_address(purpose: str, limit: int) -> tuple[Hold, ...]:
-    ip = client.get().ip
-    key = budgets.address_key(purpose, ip)
-    return (Hourly(NOBODY, NOBODY, key, limit),) if ip else ()
+    hold = Hourly(NOBODY, NOBODY, budgets.address_key(purpose), limit)
+    return (hold,) if client.get().ip else ()

@@ -86,6 +86,7 @@ class DeviceAuthority(Model):
                 name=self.device_name,
                 caps=DeviceCaps.model_validate(self.caps),
                 paired=self.paired,
+                ver=self.device_ver,
             ),
             actor=people.get(employee_id) if employee_id else None,
             catalog_version=self.catalog_version,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, TypeVar
 
 from starlette.responses import Response
@@ -28,7 +28,10 @@ class Client:
         """What limits and budgets take for one address: of IPv6 whoever has one has its /64."""
         if ":" not in self.ip:
             return self.ip
-        return str(ip_network((ip_address(self.ip), 64), strict=False))
+        address = ip_address(self.ip)
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ip_network((address, 64), strict=False))
 
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")

@@ -1,5 +1,5 @@
-"""uvicorn's HTTP parser with the bounds that it lacks: size and time of headers, time of a body,
-number of connections. Every refusal leaves in the envelope (API.md)."""
+"""uvicorn's HTTP parser with the bounds that it lacks: size of headers, time of headers, bodies
+and answers, number of connections. Every refusal leaves in the envelope (API.md)."""
 
 import asyncio
 from enum import Enum
@@ -52,6 +52,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _unfinished = 0
     """Bytes received since the last request was complete."""
     _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+    """Runs while the client does not take its answer."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -67,6 +69,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._unset_keepalive_if_required()
         self._stop_timer()
+        self.resume_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -97,6 +100,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._part = Part.NOTHING
         self._unfinished = 0
         super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.body_seconds, self._drop)
+
+    def resume_writing(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        super().resume_writing()
+
+    def _drop(self) -> None:
+        log.info("answer not read")
+        self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
         message = f"{msg} Send HTTP/1.1 as the contract has it."

@@ -172,6 +172,9 @@ async def attempt(
     try:
         return await perform(platform, scope, op, kind)
     except PlayParkError as refusal:
+        if refusal.code.status == 404:  # somebody tries ids, or is looking for another park's
+            route = f"POST /sync/batch: {op.kind}"
+            await platform.note_refusal(platform.uow, scope, refusal.code, route)
         return refusal
     except Exception as fault:
         if isinstance(fault, PyMongoError) and is_outage(fault):

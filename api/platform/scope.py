@@ -42,6 +42,8 @@ class Device:
     caps: DeviceCaps
     paired: bool = True
     """False for a person who logged in without a device: admin routes only (R41)."""
+    ver: int = 1
+    """Counts the tokens that the device has had: what began with an earlier one is not finished."""
 
     @property
     def is_office(self) -> bool:

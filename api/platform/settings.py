@@ -134,6 +134,7 @@ class Settings(BaseSettings):
 
     header_seconds: float = Field(default=10, gt=0)
     body_seconds: float = Field(default=30, gt=0)
+    """For a body to come in, and for an answer to be taken."""
     stall_seconds: float = Field(default=10, gt=0)
     """Longest time without a byte of a body."""
     max_connections: int = Field(default=1000, ge=1)

@@ -155,6 +155,7 @@ async def writing(
         # Never cancelled: a commit that is cut off could be counted twice.
         over.set()
         await task
+        await usage.flush(uow)
 
 
 async def _until(over: asyncio.Event, usage: Usage, uow: UnitOfWork, every: timedelta) -> None:

@@ -15,7 +15,6 @@ from api.identity import budgets, totp, tries
 from api.identity.models import Authenticator
 from api.identity.repository import AuthenticatorRepository
 from api.platform.documents import scoped_id
-from api.platform.envelope import client
 from api.platform.jwt import LIFETIME, Claims, TokenType
 from api.platform.operations import chain_key
 from api.platform.scope import Scope
@@ -248,7 +247,7 @@ async def _reserve(held: tries.Tries, work: Work) -> None:
 def _tries(email: str) -> tries.Tries:
     """Attempts of one address in an hour, and in a row at one email, from wherever."""
     person = tries.InARow(*AREA, scoped_id(*AREA, "operator", email))
-    address = budgets.address_key("operator", client.get().ip)
+    address = budgets.address_key("operator")
     hourly = tries.Hourly(budgets.NOBODY, budgets.NOBODY, address, PER_ADDRESS)
     return tries.Tries(before=(hourly,), person=person)
 

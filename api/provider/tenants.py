@@ -66,6 +66,8 @@ def view(tenant: Tenant) -> TenantAccount:
         tz=tenant.tz,
         currency=tenant.currency,
         billing_plan=tenant.billing_plan,
+        trial_from=tenant.trial_from,
+        trial_until=tenant.trial_until,
         status=TenantStatus(tenant.status),
         created_at=tenant.created_at,
     )

@@ -11,9 +11,10 @@ from api.platform.envelope import ok
 from api.platform.http import private_router
 from api.platform.permissions import needs
 from api.platform.services import App, Caller
-from api.reports import service
+from api.reports import service, timeline
 from playpark.clock import BusinessDate
-from playpark.contracts.base import Envelope
+from playpark.contracts.audit import TicketTimeline
+from playpark.contracts.base import Envelope, IdStr
 from playpark.contracts.employees import Permission
 from playpark.contracts.reports import Reconciliation
 
@@ -47,6 +48,18 @@ async def reconciliation(
     whole."""
     found = await service.report(platform, scope, date, fresh=fresh)
     return await stream_csv(COLUMNS, _rows(found)) if wants_csv else ok(found)
+
+
+@private.get(
+    "/tickets/{ticket_id}/timeline",
+    dependencies=needs(Permission.AUDIT_VIEW, Permission.REPORTS_VIEW),
+)
+async def ticket_timeline(
+    platform: App, scope: Caller, ticket_id: IdStr
+) -> Envelope[TicketTimeline]:
+    """A ticket's whole story in the order of time: sold, issued, printed again, shown at gates,
+    annulled, given back, voided, and what the audit trail has about it, its sale and the rest."""
+    return ok(await timeline.of_ticket(platform.uow.reading(), scope, ticket_id))
 
 
 async def _rows(found: Reconciliation) -> AsyncIterator[list[Cell]]:

@@ -97,8 +97,8 @@ async def change(platform: Platform, scope: Scope, body: FeatureFlagsIn) -> Feat
 async def _tell_devices(work: Work, tenant_id: str, store_id: str | None) -> None:
     """Copy what is in force to the tenant, its store or stores and their sessions.
 
-    The tenant counts the changes of its stores too: a device that is being paired counts in the same
-    document, so one of the two comes first and the other sees it.
+    The tenant counts the changes of its stores too: a device that is being paired counts in the
+    same document, so one of the two comes first and the other sees it.
     """
     everywhere = await FlagsRepository(work, tenant_id, None).switched()
     await TenantRepository(work, tenant_id, None).update_one(

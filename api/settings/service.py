@@ -116,7 +116,11 @@ async def _kept_elsewhere(work: Work, scope: Scope) -> dict[str, dict[str, Setti
     store = await StoreRepository.of(work, scope).find_one(_id=scope.store_id)
     billing, receipt = BillingSettings(), ReceiptSettings()
     if tenant is not None:
-        billing = BillingSettings(plan=tenant.billing_plan)
+        billing = BillingSettings(
+            plan=tenant.billing_plan,
+            trial_from=tenant.trial_from,
+            trial_until=tenant.trial_until,
+        )
     if store is not None:
         receipt = ReceiptSettings(
             header=store.receipt_header,

@@ -7,6 +7,7 @@ from pydantic import StringConstraints, computed_field
 
 from playpark.clock import BusinessDate, UtcDatetime
 from playpark.contracts.base import View
+from playpark.contracts.tickets import TicketStatus
 
 EventType = Annotated[str, StringConstraints(max_length=60, pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$")]
 """`sale.created`, or what stands before a dot: `sale` is all that happens to sales."""
@@ -157,7 +158,8 @@ class TicketTimeline(View):
     ticket_id: str
     short_code: str
     sale_id: str
-    receipt_no: str
-    status: str
+    receipt_no: str | None
+    """Null as long as the sale of an offline ticket has not arrived."""
+    status: TicketStatus
     left_out: int = 0
     entries: list[StoryEntry]

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from playpark.clock import UtcDatetime
+from playpark.clock import BusinessDate, UtcDatetime
 from playpark.contracts.base import Name, Request, Secret, View
 from playpark.contracts.catalog import Count
 from playpark.contracts.employees import Email, TotpCode
@@ -86,16 +86,21 @@ class TenantAccount(View):
     tz: str
     currency: str
     billing_plan: str
+    trial_from: BusinessDate | None = None
+    trial_until: BusinessDate | None = None
     status: TenantStatus
     created_at: UtcDatetime
 
 
 class TenantAccountPatch(Request):
-    """What is to change. A suspended tenant's tokens are refused from the next request on."""
+    """What is to change. A suspended tenant's tokens are refused from the next request on. Plan and
+    trial are shown to the park (001 §8) and switch nothing."""
 
     name: Name | None = None
     legal_name: Name | None = None
     billing_plan: PlanName | None = None
+    trial_from: BusinessDate | None = None
+    trial_until: BusinessDate | None = None
     status: TenantStatus | None = None
 
     @model_validator(mode="after")

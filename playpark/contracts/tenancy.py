@@ -174,7 +174,7 @@ class OpenedTenant(View):
     tenant_id: str
     store_id: str
     owner_id: str
-    site_key: str
+    site_key: str = Field(repr=False)
 
 
 # --- site keys --------------------------------------------------------------------------
@@ -213,7 +213,7 @@ class SiteKeyView(View):
 class SiteKeyCreated(SiteKeyView):
     """`site_key` is shown this once."""
 
-    site_key: str
+    site_key: str = Field(repr=False)
 
 
 # --- devices ----------------------------------------------------------------------------
@@ -283,4 +283,4 @@ class DeviceRotated(View):
     """`device_token` is shown this once; every token that was issued before is dead (R43)."""
 
     device_id: str
-    device_token: str
+    device_token: str = Field(repr=False)

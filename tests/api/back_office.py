@@ -1,4 +1,4 @@
-"""What the tests of devices, site keys and stores share: a park with an owner in its back office."""
+"""What the tests of devices, site keys and stores share: a park, its owner in the back office."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -65,8 +65,9 @@ class BackOffice:
         return await self.owner.call("POST", f"{DEVICES}/{device.device['device_id']}/{step}")
 
     async def audited(self, entity_id: str) -> list[dict[str, Any]]:
-        """The audit rows about something, in their order."""
-        rows = self.db["audits"].find({"entity_id": entity_id}).sort([("ts", 1), ("seq", 1)])
+        """The audit rows about something, in the order in which they were written: they may
+        stand in several chains, and the clock stands still."""
+        rows = self.db["audits"].find({"entity_id": entity_id}).sort([("$natural", 1)])
         return [row async for row in rows]
 
     async def member(

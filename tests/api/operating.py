@@ -1,11 +1,11 @@
 """The operator of all parks, as a client: logged in by email and password."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
 from api.provider import operators
+from playpark.clock import SystemClock
 from tests.api.inside import Inside
 from tests.outside import Outsider
 
@@ -41,7 +41,8 @@ async def refusal(
 
 async def begin_again(park: Inside) -> None:
     """The present time, and one operator who has not done anything yet."""
-    park.clock.advance(datetime.now(UTC) - park.clock.now())
+    now = SystemClock().now()
+    park.clock.advance(now - park.clock.now())
     for name in (
         *("operators", "authenticators", "pin_attempts", "budgets", "audits", "audit_heads"),
         *("device_heartbeats", "provider_alerts", "job_leases"),

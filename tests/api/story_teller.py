@@ -5,7 +5,16 @@ from typing import Any
 from playpark.ids import new_ulid
 from tests.outside import Outsider
 
-HIDDEN = {"device_token", "access_token", "refresh_token", "short_code_key", "approval_token"}
+HIDDEN = {
+    "device_token",
+    "access_token",
+    "refresh_token",
+    "short_code_key",
+    "approval_token",
+    "generated_pin",
+    "secret",
+    "otpauth_uri",
+}
 SUPERVISOR = {"email": "supervisor@demo.playpark", "pin": "9999"}
 OWNER = {"email": "owner@demo.playpark", "pin": "8888"}
 

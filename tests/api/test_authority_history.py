@@ -17,7 +17,8 @@ from tests.api.staffing import PIN, fresh_email, login_of
 from tests.outside import CASHIER, Outsider
 
 MINUTE = timedelta(minutes=1)
-NOK, OTTO = demo_id("employee", "nok"), demo_id("employee", "other-cashier")
+NOK, PLOY = demo_id("employee", "nok"), demo_id("employee", "ploy")
+OTTO = demo_id("employee", "other-cashier")
 PUNCHES = ("clock_in", "break_start", "break_end", "clock_out")
 
 
@@ -105,17 +106,23 @@ class Day:
         return set(sale["flags"]) - {"no_shift"}
 
 
-@pytest.fixture
-async def day(mongo_uri: str, database: str) -> AsyncIterator[Day]:
+@pytest.fixture(scope="module")
+async def park(mongo_uri: str, database: str) -> AsyncIterator[Inside]:
     async with inside(mongo_uri, f"{database}_history") as park:
-        owner = await (await park.device("ADMIN")).staff(**OWNER)
-        till = await park.device()
-        stores = (await owner.data("GET", "/v1/stores"))["items"]
-        roles = (await owner.data("GET", "/v1/roles"))["items"]
-        named = {each["name"]: each["role_id"] for each in roles}
-        found = Day(park, owner, till, stores[0]["store_id"], till.token, named)
-        found.now()
-        yield found
+        yield park
+
+
+@pytest.fixture
+async def day(park: Inside) -> Day:
+    """Time only goes on; everybody but Nok and Ploy is new."""
+    owner = await (await park.device("ADMIN")).staff(**OWNER)
+    till = await park.device()
+    stores = (await owner.data("GET", "/v1/stores"))["items"]
+    roles = (await owner.data("GET", "/v1/roles"))["items"]
+    named = {each["name"]: each["role_id"] for each in roles}
+    day = Day(park, owner, till, stores[0]["store_id"], till.token, named)
+    day.now()
+    return day
 
 
 async def test_R35_the_punches_of_somebody_who_was_suspended_since_are_kept(day: Day) -> None:
@@ -296,7 +303,7 @@ async def test_R35_at_every_moment_of_a_long_day_history_says_what_was_true(day:
     dice = random.Random(4711)
     role = await day.owner.data("POST", "/v1/roles", {"name": "Odd jobs", "permissions": ["sell"]})
     day.roles["Odd jobs"] = role["role_id"]
-    people = [(await day.hire("Odd jobs"))["employee_id"] for _ in range(2)] + [NOK]
+    people = [(await day.hire("Odd jobs"))["employee_id"] for _ in range(2)] + [PLOY]
     path = f"/v1/roles/{role['role_id']}"
 
     async def change() -> None:

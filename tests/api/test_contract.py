@@ -18,7 +18,7 @@ from tests.outside import Outsider
 
 @pytest.fixture(scope="session")
 def operations(api_url: str) -> list[tuple[str, str, dict[str, Any]]]:
-    schema = httpx.get(f"{api_url}/openapi.json").json()
+    schema = httpx.get(f"{api_url}/openapi.json", timeout=60).json()
     return [
         (method, path, operation | {"components": schema["components"]})
         for path, methods in schema["paths"].items()

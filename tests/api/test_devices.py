@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from api.identity import devices as identity_devices
+from api.identity import sessions
 from api.identity.devices import secret_hash
 from playpark.ids import new_ulid
 from tests.api.back_office import (
@@ -94,9 +95,7 @@ async def answers_to(till: Outsider, tokens: dict[str, str]) -> dict[str, tuple[
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("status", WAYS)
-async def test_R43_every_step_from_every_status(
-    office: BackOffice, status: str, step: str
-) -> None:
+async def test_R43_every_step_from_every_status(office: BackOffice, status: str, step: str) -> None:
     device = await in_status(office, status)
     answer = await office.step(device, step)
     after = (await office.owner.data("GET", one(device)))["status"]
@@ -173,14 +172,10 @@ async def test_14_a_rotation_kills_every_token_issued_before(office: BackOffice)
     assert {status for status, _ in (await answers_to(till, tokens)).values()} == {401}
     assert (await till.call("POST", "/v1/auth/refresh", refresh)).status_code == 401
     old = await till.call("POST", "/v1/auth/device/login", login_of(till))
-    never = await till.call(
-        "POST", "/v1/auth/device/login", login_of(till, device_token="x" * 43)
-    )
+    never = await till.call("POST", "/v1/auth/device/login", login_of(till, device_token="x" * 43))
     assert old.status_code == 401
     assert old.json()["error"] == never.json()["error"]
-    session = await till.data(
-        "POST", "/v1/auth/device/login", login_of(till, device_token=fresh)
-    )
+    session = await till.data("POST", "/v1/auth/device/login", login_of(till, device_token=fresh))
     till.token = session["access_token"]
     assert (await till.staff(**CASHIER)).token
     assert (await till.call("GET", "/v1/employees/me")).status_code == 200
@@ -224,6 +219,29 @@ async def test_14_a_login_that_meets_a_rotation_gets_no_living_token(
         else:
             assert answer.status_code == 401, place
         assert (await office.owner.data("GET", one(till)))["token_used_at"] is None, place
+
+
+@pytest.mark.parametrize("call", ["login", "refresh"])
+async def test_14_a_pin_that_meets_a_rotation_gets_no_living_token(
+    office: BackOffice, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """The rotation falls between the request's first read and its own write."""
+    till, _, refresh = await staffed(office)
+    till.token = (await till.data("POST", "/v1/auth/device/login", login_of(till)))["access_token"]
+    real = sessions.standings
+
+    async def late(*told_of: Any, **more: Any) -> Any:
+        monkeypatch.undo()
+        await told(await office.step(till, "rotate"))
+        return await real(*told_of, **more)
+
+    monkeypatch.setattr(sessions, "standings", late)
+    if call == "login":
+        answer = await till.call("POST", "/v1/employees/login", CASHIER)
+    else:
+        answer = await till.call("POST", "/v1/auth/refresh", refresh)
+    assert sessions.standings is real, "the rotation came in between"
+    assert answer.status_code == 401
 
 
 async def test_of_twenty_rotations_at_once_the_last_token_counts(office: BackOffice) -> None:
@@ -353,9 +371,7 @@ async def test_nobody_locks_out_the_device_they_work_on(office: BackOffice, step
 
 
 @pytest.mark.parametrize("step", ["revoke", "rotate"])
-async def test_R41_revoking_and_rotating_ask_for_a_fresh_pin(
-    office: BackOffice, step: str
-) -> None:
+async def test_R41_revoking_and_rotating_ask_for_a_fresh_pin(office: BackOffice, step: str) -> None:
     till = await office.device("POS")
     office.inside.clock.advance(timedelta(minutes=15, seconds=1))
     answer = await office.step(till, step)
@@ -380,19 +396,17 @@ async def test_R44_devices_of_others_answer_like_unknown_ones(
     """Another tenant's, and those of another store of one's own tenant."""
     theirs = await office.stranger().pair("POS", "DEMO-OTHER-PARK")
     store_id = await office.store("Far away")
-    key = await office.owner.data("POST", "/v1/site_keys", {"auto_approve": True}, store_id=store_id)
+    key = await office.owner.data(
+        "POST", "/v1/site_keys", {"auto_approve": True}, store_id=store_id
+    )
     far = await office.stranger().pair("POS", key["site_key"])
     ids = [new_ulid(), theirs.device["device_id"], far.device["device_id"]]
     before = await office.db["devices"].find({"_id": {"$in": ids}}).to_list(None)
-    answers = [
-        await office.owner.call(method, f"{DEVICES}/{each}{path}", body) for each in ids
-    ]
+    answers = [await office.owner.call(method, f"{DEVICES}/{each}{path}", body) for each in ids]
     assert {answer.status_code for answer in answers} == {404}
     assert len({str(answer.json()["error"]) for answer in answers}) == 1
     assert await office.db["devices"].find({"_id": {"$in": ids}}).to_list(None) == before
-    there = await office.owner.call(
-        method, f"{DEVICES}/{ids[2]}{path}", body, store_id=store_id
-    )
+    there = await office.owner.call(method, f"{DEVICES}/{ids[2]}{path}", body, store_id=store_id)
     assert there.status_code in {200, 409}
 
 

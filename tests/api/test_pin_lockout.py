@@ -13,7 +13,6 @@ import pytest
 from pymongo import monitoring
 
 from api.app import create_app
-from api.identity.budgets import address_key
 from api.platform import pins
 from api.platform.pins import PinHasher
 from playpark.errors import ErrorCode, PlayParkError
@@ -228,13 +227,15 @@ async def test_R41_a_header_does_not_make_another_address(park: Inside) -> None:
         assert (await login(till, **CASHIER))[0] == 429
 
 
-def test_R41_an_ipv6_address_counts_with_its_whole_network() -> None:
-    keys = {address_key("pins", ip) for ip in ("2001:db8::1", "2001:db8::ffff", "2001:db8:0:0:9::")}
-    assert keys == {"pins:2001:db8::/64"}
-    assert address_key("pins", "2001:db8:0:1::1") == "pins:2001:db8:0:1::/64"
-    assert address_key("pins", "::1") == "pins:::/64"
-    assert address_key("pins", "::ffff:192.0.2.1") == address_key("pins", "192.0.2.1")
-    assert address_key("pins", "a name") == "pins:a name"
+async def test_R41_an_ipv6_address_counts_with_its_whole_network(park: Inside) -> None:
+    park.platform.settings.pin_failures_per_ip = 3
+    for ip, codes in (
+        ("2001:db8::1", ["E_UNAUTHENTICATED"] * 3),
+        ("2001:db8::ffff:1", ["E_PIN_LOCKED"]),
+        ("2001:db8:0:1::1", ["E_UNAUTHENTICATED"]),
+    ):
+        async with at(park, ip) as here:
+            assert await spray(await Outsider(here).pair("POS"), len(codes)) == codes
 
 
 # --- what a failure looks like ----------------------------------------------------------

@@ -12,6 +12,7 @@ from playpark.contracts.employees import Permission
 from playpark.ids import new_ulid
 from tests.api.own_park import OwnPark, own_park
 from tests.api.staffing import OTHER_PARK, Office, answer, login_of, may, office
+from tests.conftest import running_api
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +134,8 @@ async def test_R40_a_role_reaches_every_store_so_it_takes_the_right_in_every_sto
         for method, path in (("POST", "/v1/roles"), ("PATCH", f"/v1/roles/{role_id}")):
             change = {"name": a_name(), "permissions": ["sell", "refund"]}
             refusal(await manager.desk.call(method, path, change), 403, "E_PERMISSION")
+        nothing = {"name": a_name(), "permissions": []}
+        refusal(await manager.desk.call("POST", "/v1/roles", nothing), 403, "E_PERMISSION")
         # With the right there, but less of the rest than the role has.
         there = await owner.role("employee_manage", "sell")
         both = [owner.place("manager"), owner.place(there, store_id=elsewhere.store_id)]
@@ -221,12 +224,16 @@ async def test_twenty_parallel_changes_of_a_role_follow_each_other(
 
 
 async def test_R43_a_role_and_a_membership_that_change_at_once_end_in_agreement(
-    owner: Office, park: OwnPark
+    owner: Office, park: OwnPark, mongo_uri: str, database: str
 ) -> None:
-    """Each alone would leave the login with what the other has just changed."""
+    """Each alone would leave the login with what the other has just changed. Two API processes:
+    only the database keeps the changes apart."""
     role_id = await owner.role("sell")
     dao = await owner.hire("gate")
-    async with park.connect("POS", **login_of(dao)) as till, office(park) as second:
+    async with AsyncExitStack() as stack:
+        url = stack.enter_context(running_api(mongo_uri, f"{database}_roles"))
+        second = await stack.enter_async_context(office(OwnPark(url, park.mongo)))
+        till = await stack.enter_async_context(park.connect("POS", **login_of(dao)))
         for round_ in range(6):
             permissions = [["sell", "refund"], ["sell"]][round_ % 2]
             path = f"/v1/roles/{role_id}"

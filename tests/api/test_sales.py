@@ -242,7 +242,7 @@ async def test_R21_rotation_signs_anew_and_keeps_old_tickets_valid(mongo: Mongo)
     assert fresh["qr_token"].startswith("PP1.02.")
     # The same ticket under the other, equally valid key: the ticket remembers its kid.
     tenant_id = _tenant(till.token)
-    keys = new.ticket_keys(tenant_id)
+    keys = await new.keyring.of(new.uow.reading(), tenant_id, 0)
     wrong_kid = mint_pp1(keys.by_kid, "01", tenant_id, fresh["ticket_id"])
     refused = await later.data("POST", "/v1/tickets/redeem", {"qr_token": wrong_kid})
     assert (refused["result"], refused["reason"]) == ("fail", "invalid_sig")

@@ -1,12 +1,10 @@
 """Secrets at rest: never in clear, and all of them under another key when it changes (001 §11)."""
 
+import asyncio
 import base64
 import io
 import json
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -16,11 +14,15 @@ import httpx
 import pyotp
 import pytest
 import structlog
+import typer
 from bson import json_util
+from click.testing import Result
 from pydantic import SecretStr
 from pymongo.errors import AutoReconnect
+from typer.testing import CliRunner
 
 from api.app import create_app, prepare
+from api.cli import secrets as cli
 from api.platform.logs import configure_logging
 from api.platform.mongo import Mongo
 from api.platform.settings import DEV_SECRET, Settings
@@ -310,40 +312,33 @@ async def test_R24_a_key_from_before_there_was_a_vault_is_read_and_then_sealed(
 # --- the command ------------------------------------------------------------------------
 
 
-def command(
-    uri: str, database: str, *arguments: str, keys: str
-) -> subprocess.CompletedProcess[str]:
+async def command(*arguments: str, database: str, uri: str, keys: str) -> Result:
+    """`playpark secrets …` with an environment of its own."""
+    app = typer.Typer()
+    cli.register(app)
     environment = {"MONGODB_URI": uri, "MONGODB_DATABASE": database, "ENCRYPTION_KEY": keys}
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "playpark.cli", "secrets", *arguments],
-        env=os.environ | environment | {"COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    runner = CliRunner(env={**environment, "COLUMNS": "200"})
+    return await asyncio.to_thread(runner.invoke, app, ["secrets", *arguments])
 
 
 async def test_the_command_reseals_and_lists_names_and_versions_only(
-    sealed: Sealed, mongo_uri: str
+    sealed: Sealed, mongo_uri: str, log_lines: io.StringIO
 ) -> None:
-    name = sealed.park.db.name
-    told = command(mongo_uri, name, "list", keys=DEV_SECRET)
-    assert told.returncode == 0, told.stderr
+    del log_lines  # the command sets up logging for its whole process
+    where = {"database": sealed.park.db.name, "uri": mongo_uri}
+    told = await command("list", **where, keys=DEV_SECRET)
+    assert told.exit_code == 0, told.output
     for word in ("Bangkok Play Park", "Other Park", "ticket_hmac", "A0", "01", "current"):
         assert word in told.stdout
-    keys = await sealed.park.inside.platform.ticket_keys(
-        await sealed.park.inside.scope(sealed.till)
-    )
-    for secret in (*(key.hex() for key in keys.by_kid.values()), *await sealed.stored()):
-        assert secret not in told.stdout + told.stderr
-    alone = command(mongo_uri, name, "reseal", keys=NEW)
-    assert alone.returncode == 1
-    assert (
-        "tenants.short_code_key: 0 sealed anew, 0 were already, 2 cannot be opened" in alone.stdout
-    )
+    scope = await sealed.park.inside.scope(sealed.till)
+    keys = await sealed.park.inside.platform.ticket_keys(scope)
+    for secret in (*_spellings(*keys.by_kid.values()), *await sealed.stored()):
+        assert secret not in told.output
+    alone = await command("reseal", **where, keys=NEW)
+    assert alone.exit_code == 1
+    assert "short_code_key: 0 sealed anew, 0 were already, 2 cannot be opened" in alone.stdout
     assert "keep the old ENCRYPTION_KEY" in alone.stderr
-    both = command(mongo_uri, name, "reseal", keys=f"{NEW},{DEV_SECRET}")
-    assert both.returncode == 0, both.stderr
+    both = await command("reseal", **where, keys=f"{NEW},{DEV_SECRET}")
+    assert both.exit_code == 0, both.output
     assert "secrets.sealed: 1 sealed anew, 0 were already" in both.stdout
-    assert command(mongo_uri, name, "reseal", keys=NEW).returncode == 0
+    assert (await command("reseal", **where, keys=NEW)).exit_code == 0

@@ -76,11 +76,17 @@ async def test_R46_without_overrides_every_setting_has_its_default(park: OwnPark
 async def test_what_is_kept_elsewhere_is_shown_here_and_changed_there(
     owner: Outsider, park: OwnPark
 ) -> None:
-    sections = (await owner.data("GET", PATH))["sections"]
     store = park.mongo["stores"].find_one({"name": "Main Gate"})
+    trial = {"$set": {"trial_until": "2026-12-31"}}
+    park.mongo["tenants"].update_one({"_id": store["tenant_id"]}, trial)
+    sections = (await owner.data("GET", PATH))["sections"]
     assert sections["receipt"]["header"] == {"value": store["receipt_header"], "source": "store"}
     assert sections["receipt"]["paper_width_mm"] == {"value": 80, "source": "default"}
-    assert sections["billing"]["plan"] == {"value": "standard", "source": "tenant"}
+    assert sections["billing"] == {
+        "plan": {"value": "standard", "source": "tenant"},
+        "trial_from": {"value": None, "source": "default"},
+        "trial_until": {"value": "2026-12-31", "source": "tenant"},
+    }
     for section, where in (
         ("features", "PUT /v1/feature_flags"),
         ("billing", "operator"),

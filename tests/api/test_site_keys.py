@@ -1,4 +1,4 @@
-"""Site keys: what they pair, how often, and that a bad one tells nothing (R40, R43, R44; attack 16)."""
+"""Site keys: what they pair, how often, that a bad one tells nothing (R43, R44; attack 16)."""
 
 import asyncio
 import re
@@ -42,9 +42,10 @@ async def test_R43_a_key_is_shown_once_and_kept_as_a_hash(office: BackOffice) ->
     assert made["site_key"].startswith(made["prefix"])
     listed = (await office.owner.data("GET", KEYS))["items"]
     assert made["site_key_id"] == listed[0]["site_key_id"]
-    assert listed[0]["created_by"] == (await office.owner.data("GET", "/v1/employees/me"))[
-        "employee_id"
-    ]
+    assert (
+        listed[0]["created_by"]
+        == (await office.owner.data("GET", "/v1/employees/me"))["employee_id"]
+    )
     stored = await office.db["site_keys"].find().to_list(None)
     written = str(listed) + str(stored) + str(await office.audited(made["site_key_id"]))
     assert made["prefix"] in written
@@ -168,8 +169,8 @@ async def test_R44_a_tenants_key_pairs_with_the_store_that_is_named(office: Back
     assert (row["scope"], row["used"]) == ("tenant", 1)
     # A tenant's key is seen from each of its stores, a store's from its own only.
     seen = (await office.owner.data("GET", KEYS, store_id=lakeside))["items"]
-    assert [each["site_key_id"] for each in seen if each["scope"] == "tenant"][0] == row["site_key_id"]
-    assert not [each for each in seen if each["scope"] == "store"]
+    assert {each["scope"] for each in seen} == {"tenant"}
+    assert row["site_key_id"] in {each["site_key_id"] for each in seen}
 
 
 async def test_a_tenants_key_needs_no_store_where_there_is_one_only(
@@ -181,8 +182,7 @@ async def test_a_tenants_key_needs_no_store_where_there_is_one_only(
 
 
 async def test_R44_a_tenants_key_needs_the_permission_in_every_store(office: BackOffice) -> None:
-    here = (await office.owner.data("GET", "/v1/devices/me"), office.owner)[1]
-    home = (await here.data("GET", STORES))["items"][-1]["store_id"]
+    home = (await office.owner.data("GET", STORES, limit=200))["items"][-1]["store_id"]
     second = await office.store("Second")
     one = await office.member({second: ["device_manage"]})
     refused = await one.call("POST", KEYS, {"scope": "tenant"})
@@ -200,8 +200,8 @@ async def test_R44_a_tenants_key_needs_the_permission_in_every_store(office: Bac
 async def test_R44_keys_of_others_answer_like_unknown_ones(office: BackOffice) -> None:
     elsewhere = await office.store("Elsewhere")
     theirs = await office.owner.data("POST", KEYS, {}, store_id=elsewhere)
-    other = await office.db["site_keys"].find_one({"prefix": "DEMO-", "tenant_id": {"$ne": (
-        await office.owner.data("GET", "/v1/tenants/me"))["tenant_id"]}})
+    own = (await office.owner.data("GET", "/v1/tenants/me"))["tenant_id"]
+    other = await office.db["site_keys"].find_one({"tenant_id": {"$ne": own}})
     supervisor = await office.device("ADMIN", **SUPERVISOR)
     answers = [
         await supervisor.call("POST", f"{KEYS}/{key}/withdraw")
@@ -209,8 +209,7 @@ async def test_R44_keys_of_others_answer_like_unknown_ones(office: BackOffice) -
     ]
     assert {answer.status_code for answer in answers} == {404}
     assert len({str(answer.json()["error"]) for answer in answers}) == 1
-    kept = await office.db["site_keys"].count_documents({"withdrawn_at": None, "_id": other["_id"]})
-    assert kept == 1
+    assert await office.db["site_keys"].find_one({"_id": other["_id"]}) == other
 
 
 async def test_a_key_is_withdrawn_once_and_its_devices_stay(office: BackOffice) -> None:
@@ -273,7 +272,9 @@ async def test_a_key_that_makes_no_sense_is_refused(
     assert await office.db["site_keys"].count_documents({}) == before
 
 
-@pytest.mark.parametrize("site_key", [{"$ne": ""}, {"$gt": ""}, ["DEMO-MAIN-GATE"], "x", "a b c d", 1])
+@pytest.mark.parametrize(
+    "site_key", [{"$ne": ""}, {"$gt": ""}, ["DEMO-MAIN-GATE"], "x", "a b c d", 1]
+)
 async def test_28_a_key_is_text(office: BackOffice, site_key: Any) -> None:
     assert refusal(await office.register(site_key)) == (422, "E_VALIDATION")
 

@@ -327,7 +327,7 @@ async def test_R40_who_may_do_less_takes_no_app_away(park: Inside) -> None:
     owner = await person(park, OWNER["email"])
     refused = await office.call("POST", f"/v1/employees/{owner}/reset_totp")
     assert refused.json()["error"]["details"]["reason"] == "permission"
-    await roles.update_one({"name": "Supervisor"}, more)
+    await roles.update_one({"name": "supervisor"}, more)
     await office.staff(**SUPERVISOR)
     refused = await office.call("POST", f"/v1/employees/{owner}/reset_totp")
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "E_PERMISSION")

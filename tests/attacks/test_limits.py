@@ -1,5 +1,7 @@
-"""Who is counted: the real address, one device, one tenant (ATTACKS 37)."""
+"""Who is counted: the real address, one device, one tenant (ATTACKS 16, 37)."""
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -9,6 +11,7 @@ import time_machine
 
 from playpark.errors import ErrorCode
 from tests.api.limited import Limited, limited
+from tests.api.own_park import OWNER
 from tests.outside import Outsider
 
 STRANGER = "203.0.113.7"
@@ -100,3 +103,39 @@ async def exhaust(client: Outsider) -> None:
             assert int(response.headers["Retry-After"]) >= 1
             return
     pytest.fail("no limit was met")
+
+
+async def test_attack_16_a_flood_of_site_keys_is_429_whatever_comes_at_once(
+    mongo_uri: str, database: str
+) -> None:
+    """Fifty at the same time: ten are looked at, the right one among the rest is not."""
+    async with limited(mongo_uri, f"{database}_16") as park:
+        client, neighbour = await park.at(), await park.at("198.51.100.1")
+        answers = await asyncio.gather(
+            *(client.call("POST", "/v1/auth/device/register", WRONG) for _ in range(50))
+        )
+        statuses = Counter(answer.status_code for answer in answers)
+        assert statuses == {401: 10, 429: 40}
+        right = {**WRONG, "site_key": "DEMO-MAIN-GATE"}
+        refused = await client.call("POST", "/v1/auth/device/register", right)
+        assert refused.json()["error"]["code"] == "E_RATE_LIMITED"
+        await neighbour.pair("POS")
+
+
+async def test_attack_16_a_used_or_expired_key_is_401_and_a_pending_device_waits(
+    mongo_uri: str, database: str
+) -> None:
+    async with limited(mongo_uri, f"{database}_16") as park:
+        office = await (await (await park.at()).pair("ADMIN")).staff(**OWNER)
+        soon = (park.clock.now() + timedelta(minutes=1)).isoformat()
+        for told, wait in (({}, 0), ({"uses": None, "expires_at": soon}, 2)):
+            key = await office.data("POST", "/v1/site_keys", told)
+            body = {**WRONG, "site_key": key["site_key"]}
+            paired = await office.data("POST", "/v1/auth/device/register", body)
+            assert paired["status"] == "pending"
+            login = {name: paired[name] for name in ("device_id", "device_token")}
+            waits = await office.call("POST", "/v1/auth/device/login", login)
+            assert (waits.status_code, waits.json()["error"]["code"]) == (403, "E_DEVICE_PENDING")
+            park.clock.advance(timedelta(minutes=wait))
+            replayed = await office.call("POST", "/v1/auth/device/register", body)
+            assert replayed.status_code == 401

@@ -1,11 +1,16 @@
 """Clients that are slow, silent or many (ATTACKS 27). The server's times are shortened."""
 
+import asyncio
+import contextlib
 import json
+import socket
 from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from api.platform.docs import ASSETS, MOUNT
 from tests.attacks.hasty import Server, parsed
 
 BODY = json.dumps({"site_key": "NO-SUCH-KEY-AT-ALL", "type": "POS", "name": "x"}).encode()
@@ -46,6 +51,27 @@ async def test_attack_27_a_body_that_nobody_reads_is_cut_off_too(server: Server)
     answer = await server.exchange(head, *[b" "] * 1000, pause=0.3)
     assert parsed(answer)[0] == 401
     assert answer.count(b"HTTP/1.1") == 1
+
+
+async def test_attack_27_an_answer_that_nobody_reads_is_dropped(server: Server) -> None:
+    """Larger than the buffers of both sides; the client goes on only when it is too late."""
+    script, times = "redoc.standalone.js", 10
+    request = f"GET {MOUNT}/{script} HTTP/1.1\r\nhost: x\r\n\r\n".encode() * times
+    address = urlsplit(server.url)
+    with socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        line.connect((address.hostname, address.port))
+        line.sendall(request)
+        for _ in range(600):
+            if '"answer not read"' in server.log.read_text():
+                break
+            await asyncio.sleep(0.1)
+        line.settimeout(20)
+        received = 0
+        with contextlib.suppress(ConnectionError):
+            while chunk := line.recv(65_536):
+                received += len(chunk)
+    assert received < times * (ASSETS / script).stat().st_size
 
 
 async def test_attack_27_an_honest_slow_upload_gets_through(server: Server) -> None:
