@@ -39,7 +39,7 @@ class AnchorCheck:
         async for anchor in self.trail.anchors():
             try:
                 why = self._odd(anchor)
-            except (KeyError, TypeError, ValueError):
+            except (AttributeError, KeyError, TypeError, ValueError):
                 why = "It is no anchor any more."
             if why is not None:
                 self.broken = self._blame(anchor, why)
@@ -75,12 +75,19 @@ class AnchorCheck:
             return f"Its day does not follow {self.day}."
         if not self.removes <= anchor["removes"] < max(1, anchor["number"]):
             return "It lets other rows go than it may."
+        sound = all(self._is_head(head) for head in anchor["heads"])
+        if not sound or not isinstance(anchor["ends_at"], datetime):
+            return "It is no anchor."
         heads = {head["chain"]: (head["seq"], head["hash"]) for head in anchor["heads"]}
         for chain, (seq, hash_) in self.heads.items():
             now = heads.get(chain, (0, ""))
             if now[0] < seq or (now[0] == seq and now[1] != hash_):
                 return f"Chain {chain} goes back in it."
         return None
+
+    def _is_head(self, head: Row) -> bool:
+        tenant_id, _, _ = head["chain"].split(":")
+        return tenant_id == self.trail.tenant_id and is_number(head["seq"]) and head["seq"] > 0
 
     def _take(self, anchor: Row) -> None:
         self.count, self.hash, self.day = anchor["number"], anchor["hash"], anchor["day"]

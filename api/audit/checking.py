@@ -5,7 +5,6 @@ module tells which document was changed where one is not: from the rows around i
 and from those who remember rows elsewhere (anchors, Z reports).
 """
 
-import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from api.audit.links import (
     seals,
 )
 from api.audit.models import AuditHead, AuditRow, Checkpoint
-from api.audit.trail import BATCH, Row, Trail, name_of
+from api.audit.trail import Row, Trail, name_of
 from playpark.cash import FIRST_HASH, chain_hash
 from playpark.contracts.audit import AuditBreak, BreakKind
 
@@ -87,8 +86,6 @@ class ChainCheck:
                 return await self._diagnose(row)
             if found := self._take(row):
                 return found
-            if self.rows % BATCH == 0:
-                await asyncio.sleep(0)
         return await self._end()
 
     # --- following --------------------------------------------------------------------------

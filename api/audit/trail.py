@@ -55,8 +55,10 @@ class Trail:
     async def rows(self, chain: str) -> AsyncIterator[Row]:
         """A chain's rows by their numbers; what is no number comes first or last."""
         cursor = self._find(AuditRow, **_of(chain)).sort([("seq", 1), ("_id", 1)])
-        async for row in cursor.allow_disk_use(True).batch_size(BATCH):
-            yield row
+        cursor = cursor.allow_disk_use(True).batch_size(BATCH)
+        while page := await cursor.to_list(BATCH):
+            for row in page:
+                yield row
 
     async def some(self, chain: str, **which: Any) -> list[Row]:
         """A few rows of a chain: evidence where it is broken."""

@@ -19,9 +19,10 @@ from api.provider import operators
 from api.provider.repository import OperatorRepository
 from api.tenancy.opening import FIRST_DEVICES, FIRST_WEEK, open_tenant
 from playpark.clock import DEFAULT_ZONE
-from playpark.contracts.employees import Email
+from playpark.contracts.base import Name
+from playpark.contracts.employees import Email, NewPin
 from playpark.contracts.provider import OperatorStatus, Password
-from playpark.contracts.tenancy import NewTenant, OpenedTenant
+from playpark.contracts.tenancy import NewTenant, OpenedTenant, TimeZone
 from playpark.errors import ErrorCode, PlayParkError
 
 Who = Annotated[str, typer.Option("--email", help="The operator's email.")]
@@ -31,17 +32,58 @@ PasswordFile = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What the command line says; None is asked for."""
+class Question:
+    """Something that `init` has to know: given by an option, or asked for in `words`."""
 
-    operator_email: str | None
-    operator_password: str | None
-    tenant: str | None
-    store: str | None
-    owner_name: str | None
-    owner_email: str | None
-    owner_pin: str | None
-    tz: str
+    kind: Any
+    option: str
+    words: str
+    hidden: bool = False
+
+    def read(self, text: str) -> Any:
+        """The text as the contract reads it. Raises ValueError, never with the text."""
+        try:
+            return TypeAdapter(self.kind).validate_python(text)
+        except ValidationError as wrong:
+            reason = wrong.errors(include_input=False, include_url=False)[0]["msg"]
+            raise ValueError(reason) from None
+
+    def given(self, text: str) -> Any:
+        """What an option says. Raises E_VALIDATION."""
+        try:
+            return self.read(text)
+        except ValueError as wrong:
+            raise PlayParkError(ErrorCode.VALIDATION, f"{self.option}: {wrong}.") from None
+
+    def asked(self) -> Any:
+        """What somebody types, once it is right. Raises E_VALIDATION where nobody is there."""
+        if not sys.stdin.isatty():
+            message = f"Give {self.option}: nobody is here to be asked."
+            raise PlayParkError(ErrorCode.VALIDATION, message)
+        while True:
+            text = typer.prompt(self.words, hide_input=self.hidden, confirmation_prompt=self.hidden)
+            try:
+                return self.read(text)
+            except ValueError as wrong:
+                typer.echo(f"  {wrong}", err=True)
+
+
+QUESTIONS = {
+    "email": Question(Email, "--operator-email", "Operator's email"),
+    "password": Question(
+        Password,
+        "--operator-password-file",
+        "Operator's password (12 characters or more)",
+        hidden=True,
+    ),
+    "name": Question(Name, "--tenant", "Name of the park"),
+    "store_name": Question(Name, "--store", "Name of its first store"),
+    "owner_name": Question(Name, "--owner-name", "Name of its owner"),
+    "owner_email": Question(Email, "--owner-email", "Owner's email"),
+    "owner_pin": Question(NewPin, "--owner-pin-file", "Owner's PIN", hidden=True),
+    "tz": Question(TimeZone, "--tz", "Time zone"),
+}
+OPERATOR, PARK = ("email", "password"), tuple(QUESTIONS)[2:]
 
 
 def register(app: typer.Typer) -> None:
@@ -88,11 +130,11 @@ def init(  # noqa: PLR0917 - typer makes an option of each
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Make the server ready: an operator, a park, its owner, and a key that pairs its devices."""
-    told = Told(
-        operator_email=operator_email,
-        operator_password=_in_file(operator_password_file),
-        tenant=tenant,
-        store=store,
+    told = _given(
+        email=operator_email,
+        password=_in_file(operator_password_file),
+        name=tenant,
+        store_name=store,
         owner_name=owner_name,
         owner_email=owner_email,
         owner_pin=_in_file(owner_pin_file),
@@ -113,13 +155,13 @@ def add(
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Add an operator."""
-    who, password = _email(email), _password(_in_file(password_file))
+    who = _known(_given(email=email, password=_in_file(password_file)), OPERATOR)
 
     async def create(platform: Platform) -> None:
-        await operators.create(platform, who, password)
+        await operators.create(platform, **who)
 
     on_platform(create, embedded=embedded, data=data)
-    typer.echo(f"{who} can log in: POST /v1/provider/login.")
+    typer.echo(f"{who['email']} can log in: POST /v1/provider/login.")
 
 
 def reset(
@@ -129,13 +171,15 @@ def reset(
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Give an operator who is locked out a new password; their authenticator app is taken away."""
-    who, password = _email(email), _password(_in_file(password_file))
+    who = _known(_given(email=email, password=_in_file(password_file)), OPERATOR)
 
     async def renew(platform: Platform) -> None:
-        await operators.reset(platform, who, password)
+        await operators.reset(platform, **who)
 
     on_platform(renew, embedded=embedded, data=data)
-    typer.echo(f"{who} can log in with the new password; enrol the authenticator app again.")
+    typer.echo(
+        f"{who['email']} can log in with the new password; enrol the authenticator app again."
+    )
 
 
 def suspend(email: Who, embedded: Embedded = False, data: Data = DEFAULT_DATA) -> None:
@@ -149,7 +193,7 @@ def resume(email: Who, embedded: Embedded = False, data: Data = DEFAULT_DATA) ->
 
 
 def _set_status(email: str, status: OperatorStatus, *, embedded: bool, data: Path) -> None:
-    who = _email(email)
+    who = str(QUESTIONS["email"].given(email))
 
     async def change(platform: Platform) -> None:
         await operators.set_status(platform, who, status)
@@ -161,7 +205,9 @@ def _set_status(email: str, status: OperatorStatus, *, embedded: bool, data: Pat
 # --- making the server ready --------------------------------------------------------------
 
 
-async def _make(platform: Platform, told: Told, *, another: bool) -> tuple[NewTenant, OpenedTenant]:
+async def _make(
+    platform: Platform, told: dict[str, Any], *, another: bool
+) -> tuple[NewTenant, OpenedTenant]:
     """Everything is known and right before anything is written."""
     known = bool(await OperatorRepository(platform.uow.reading()).find(limit=1))
     if known and not another:
@@ -170,33 +216,12 @@ async def _make(platform: Platform, told: Told, *, another: bool) -> tuple[NewTe
     if another and not known:
         message = "There is no operator yet: run `playpark init` without --another-tenant first."
         raise PlayParkError(ErrorCode.CONFLICT, message)
-    operator = None if another else (_email(told.operator_email), _password(told.operator_password))
-    park = _park(told)
+    operator = None if another else _known(told, OPERATOR)
+    answers = _known(told, PARK)
+    park = NewTenant(legal_name=answers["name"], **answers)
     if operator is not None:
-        await operators.create(platform, *operator, first=True)
+        await operators.create(platform, **operator, first=True)
     return park, await open_tenant(platform, park)
-
-
-def _park(told: Told) -> NewTenant:
-    def field(
-        name: str, given: str | None, option: str, words: str, *, hidden: bool = False
-    ) -> Any:
-        info = NewTenant.model_fields[name]
-        kind = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
-        return _value(kind, given, option, words, hidden=hidden)
-
-    name = field("name", told.tenant, "--tenant", "Name of the park")
-    return NewTenant(
-        name=name,
-        legal_name=name,
-        tz=field("tz", told.tz, "--tz", "Time zone"),
-        store_name=field("store_name", told.store, "--store", "Name of its first store"),
-        owner_name=field("owner_name", told.owner_name, "--owner-name", "Name of its owner"),
-        owner_email=field("owner_email", told.owner_email, "--owner-email", "Owner's email"),
-        owner_pin=field(
-            "owner_pin", told.owner_pin, "--owner-pin-file", "Owner's PIN", hidden=True
-        ),
-    )
 
 
 def _next_steps(park: NewTenant, opened: OpenedTenant, *, embedded: bool) -> str:
@@ -217,34 +242,15 @@ Next:
 # --- asking -------------------------------------------------------------------------------
 
 
-def _email(given: str | None) -> str:
-    return str(_value(Email, given, "--operator-email", "Operator's email"))
+def _given(**options: str | None) -> dict[str, Any]:
+    """What the options say, read. Raises E_VALIDATION for the first that is wrong."""
+    told = options.items()
+    return {name: QUESTIONS[name].given(text) for name, text in told if text is not None}
 
 
-def _password(given: str | None) -> str:
-    words, option = "Operator's password (12 characters or more)", "--operator-password-file"
-    return str(_value(Password, given, option, words, hidden=True))
-
-
-def _value(kind: Any, given: str | None, option: str, words: str, *, hidden: bool = False) -> Any:
-    """What was given, or is typed until it is right. Raises E_VALIDATION, never with the value."""
-    reader: TypeAdapter[Any] = TypeAdapter(kind)
-    while True:
-        text = _typed(option, words, hidden=hidden) if given is None else given
-        try:
-            return reader.validate_python(text)
-        except ValidationError as wrong:
-            reason = wrong.errors(include_input=False, include_url=False)[0]["msg"]
-            if given is not None:
-                raise PlayParkError(ErrorCode.VALIDATION, f"{option}: {reason}.") from None
-            typer.echo(f"  {reason}", err=True)
-
-
-def _typed(option: str, words: str, *, hidden: bool) -> str:
-    if not sys.stdin.isatty():
-        message = f"Give {option}: nobody is here to be asked."
-        raise PlayParkError(ErrorCode.VALIDATION, message)
-    return str(typer.prompt(words, hide_input=hidden, confirmation_prompt=hidden))
+def _known(told: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """What was given, and what is asked for now."""
+    return {name: told[name] if name in told else QUESTIONS[name].asked() for name in names}
 
 
 def _in_file(path: Path | None) -> str | None:

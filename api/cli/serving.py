@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
             bool | None,
             typer.Option(
                 "--nightly/--no-nightly",
-                help="Reconcile each store's last days in the background.",
+                help="Reconcile the last days and keep the audit trail, in the background.",
                 show_default="on; off with ENVIRONMENT=test",
             ),
         ] = None,

@@ -73,10 +73,10 @@ async def register(platform: Platform, body: DeviceRegisterIn) -> DeviceRegister
     Raises E_UNAUTHENTICATED for whatever is wrong with the key or its store, E_VALIDATION with the
     stores to choose from where a tenant's key leaves that open, E_TENANT_SUSPENDED.
     """
-    token = secrets.token_urlsafe(32)
+    token, key_hash = secrets.token_urlsafe(32), _key_hash(body.site_key)
 
     async def pair(work: Work) -> Device:
-        key = await find_anywhere(work, SiteKey, _key_hash(body.site_key))
+        key = await find_anywhere(work, SiteKey, key_hash)
         if key is None:
             raise _bad_key()
         if not await SiteKeyRepository(work, key.tenant_id, key.store_id).spend(key.id):
@@ -84,7 +84,8 @@ async def register(platform: Platform, body: DeviceRegisterIn) -> DeviceRegister
         store = await _store_of(work, key, body.store_id)
         return await _create(work, key, store, body, token)
 
-    device = await platform.uow.run(pair)
+    # All that use one key write the same documents: here they wait instead of colliding there.
+    device = await platform.uow.run(pair, queue=f"site-key:{key_hash}")
     return DeviceRegistered(
         device_id=device.id, device_token=token, device_code=device.code, status=device.status
     )

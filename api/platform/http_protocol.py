@@ -49,8 +49,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _part = Part.NOTHING
     _part_began = 0.0
     _last_bytes = 0.0
-    _unfinished = 0
-    """Bytes received since the last request was complete."""
+    _framing = 0
+    """Bytes of the present request that are no body: headers, sizes of chunks, trailers."""
     _timer: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
     """Runs while the client does not take its answer."""
@@ -76,11 +76,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._part is Part.NOTHING:
             self._wait_for(Part.HEAD)
         self._last_bytes = self.loop.time()
-        self._unfinished += len(data)
+        self._framing += len(data)
         super().data_received(data)
         if self.transport.is_closing():
             return
-        if self._part is Part.HEAD and self._unfinished > MAX_HEADER_BYTES:
+        if self._framing > MAX_HEADER_BYTES:
             message = "The headers of this request are too large: send fewer of them."
             self._refuse(error_response(ErrorCode.BODY_TOO_LARGE, message, status=431))
         elif self._part is Part.NOTHING:
@@ -96,9 +96,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._wait_for(Part.BODY)
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._framing -= len(body)
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         self._part = Part.NOTHING
-        self._unfinished = 0
+        self._framing = 0
         super().on_message_complete()
 
     def pause_writing(self) -> None:

@@ -9,7 +9,6 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 import structlog
 from pymongo import UpdateOne
@@ -33,14 +32,9 @@ EVERY = timedelta(seconds=10)
 log = structlog.get_logger("playpark.usage")
 
 
-class Counted(StrEnum):
-    """What a counter belongs to."""
-
-    ROUTE = "route"
-    DEVICE = "device"
-
-
-Counts = dict[tuple[str, Counted, str], int]
+ROUTE, DEVICE = "route", "device"
+"""What a counter belongs to."""
+Counts = dict[tuple[str, str, str], int]
 """Requests by (month, what, its name)."""
 
 
@@ -57,7 +51,7 @@ class UsageCounter(Model):
     created_at: StoredTime = UNSTAMPED
     updated_at: StoredTime = UNSTAMPED
     month: str
-    counted: Counted
+    counted: str
     name: str
     requests: int
 
@@ -65,7 +59,7 @@ class UsageCounter(Model):
 class UsageRepository(Repository[UsageCounter]):
     model = UsageCounter
 
-    async def add(self, counts: Mapping[tuple[str, Counted, str], int]) -> None:
+    async def add(self, counts: Mapping[tuple[str, str, str], int]) -> None:
         """Count on by these, in one command."""
         now = self.work.now
         await self._collection.bulk_write(
@@ -78,7 +72,7 @@ class UsageRepository(Repository[UsageCounter]):
                         "$setOnInsert": {
                             "created_at": now,
                             "month": month,
-                            "counted": counted.value,
+                            "counted": counted,
                             "name": name,
                         },
                     },
@@ -98,8 +92,8 @@ class UsageRepository(Repository[UsageCounter]):
             row["_id"]: row
             async for row in self._collection.aggregate(pipeline, session=self.work.session)
         }
-        requests = found.get(Counted.ROUTE, {}).get("requests", 0)
-        return requests, found.get(Counted.DEVICE, {}).get("names", 0)
+        requests = found.get(ROUTE, {}).get("requests", 0)
+        return requests, found.get(DEVICE, {}).get("names", 0)
 
 
 class Usage:
@@ -111,12 +105,11 @@ class Usage:
     def count(self, scope: Scope, route: str, now: datetime) -> None:
         """One request of `scope` to a route's template, such as `GET /sales`."""
         counts = self._waiting.setdefault(scope.tenant_id, {})
-        month = now.astimezone(scope.zone).strftime("%Y-%m")
-        keys = [(month, Counted.ROUTE, route)]
+        here = now.astimezone(scope.zone)
+        month = f"{here.year}-{here.month:02d}"
+        _add(counts, (month, ROUTE, route))
         if scope.device.paired:
-            keys.append((month, Counted.DEVICE, scope.device.device_id))
-        for key in keys:
-            counts[key] = counts.get(key, 0) + 1
+            _add(counts, (month, DEVICE, scope.device.device_id))
 
     async def flush(self, uow: UnitOfWork) -> None:
         """Write what waits, a tenant a transaction. What cannot be written now waits on; a commit
@@ -139,7 +132,11 @@ class Usage:
     def _keep(self, tenant_id: str, counts: Counts) -> None:
         kept = self._waiting.setdefault(tenant_id, {})
         for key, requests in counts.items():
-            kept[key] = kept.get(key, 0) + requests
+            _add(kept, key, requests)
+
+
+def _add(counts: Counts, key: tuple[str, str, str], requests: int = 1) -> None:
+    counts[key] = counts.get(key, 0) + requests
 
 
 @asynccontextmanager

@@ -8,8 +8,8 @@ from api.audit import service as audit
 from api.events import service as events
 from api.identity.repository import AuthorityRepository
 from api.platform.authority import DeviceAuthority
-from api.platform.csv import PAGE, every
 from api.platform.operations import chain_key
+from api.platform.repository import MAX_PAGE
 from api.platform.scope import Scope
 from api.platform.services import Platform
 from api.platform.uow import UnitOfWork, Work
@@ -43,25 +43,30 @@ async def settle(
 
 
 async def notice_silence(uow: UnitOfWork) -> int:
-    """Raise an alert for active devices that were not heard of for 120 s; how many were raised.
+    """Raise an alert for active devices that were not heard of for 120 s; how many were silent.
 
     At most a page of devices at once; each is a transaction that its heartbeat can win.
     """
     work = uow.reading()
-    raised = 0
-    for beat in await AllHeartbeats(work).silent(work.now - SILENT):
-        raised += await _gone_silent(uow, beat)
-    return raised
+    silent = await AllHeartbeats(work).silent(work.now - SILENT)
+    for beat in silent:
+        await _gone_silent(uow, beat)
+    return len(silent)
 
 
 async def forget_the_inactive(uow: UnitOfWork) -> None:
     """End the alerts of devices that are no longer meant to be there: suspended, revoked, or of a
     suspended tenant."""
-    work = uow.reading()
-    async for alert in every(lambda cursor: AllAlerts(work).page(PAGE, cursor, open=True)):
-        device = await AllSessions(work).find_one(_id=alert.device_id)
-        if not _is_active(device):
-            await _end_all(uow, alert)
+    work, cursor = uow.reading(), None
+    while True:
+        found, cursor = await AllAlerts(work).listed(MAX_PAGE, cursor, is_open=True)
+        ids = [alert.device_id for alert in found]
+        devices = {each.id: each for each in await AllSessions(work).find(_id={"$in": ids})}
+        for alert in found:
+            if not _is_active(devices.get(alert.device_id)):
+                await _end_all(uow, alert)
+        if cursor is None:
+            return
 
 
 async def acknowledge(platform: Platform, operator: ProviderScope, alert_id: str) -> AlertView:
@@ -87,23 +92,22 @@ def view(alert: ProviderAlert) -> AlertView:
     return AlertView(alert_id=alert.id, **alert.model_dump(exclude={"id"}))
 
 
-async def _gone_silent(uow: UnitOfWork, beat: DeviceHeartbeat) -> bool:
-    async def transaction(work: Work) -> bool:
+async def _gone_silent(uow: UnitOfWork, beat: DeviceHeartbeat) -> None:
+    async def transaction(work: Work) -> None:
         beats = HeartbeatRepository(work, beat.tenant_id, beat.store_id)
         silent = {"$set": {"online": False}}
         if not await beats.update_one(silent, _id=beat.id, online=True, seen_at=beat.seen_at):
-            return False  # it was heard meanwhile, or somebody else has noticed
+            return  # it was heard meanwhile, or somebody else has noticed
         sessions = AuthorityRepository(work, beat.tenant_id, beat.store_id)
         device = await sessions.find_one(_id=beat.id)
         if device is None or not _is_active(device):
-            return False
+            return
         scope = device.scope(None)
         await _begin(work, scope, AlertKind.DEVICE_OFFLINE, beat.seen_at)
-        facts = {"device_id": beat.id, "last_seen": beat.seen_at}
+        facts = {"device_id": beat.id, "last_seen": beat.seen_at.isoformat()}
         await events.emit(work, scope, ("device.offline", facts))
-        return True
 
-    return await uow.run(transaction)
+    await uow.run(transaction)
 
 
 async def _begin(work: Work, scope: Scope, kind: AlertKind, last_seen: datetime) -> None:

@@ -17,6 +17,7 @@ PROVIDER = "provider"
 AREA = (PROVIDER, PROVIDER)
 AUDITS_VIEW = "provider_audits"
 NAMESPACE_EXISTS = 48
+KEPT_SECONDS = 365 * 24 * 3600
 
 
 class OperatorAccount(Model):
@@ -70,7 +71,8 @@ class DeviceHeartbeat(Model):
 
 
 class ProviderAlert(Model):
-    """Something about a device that a person should look at; `open` until it is resolved."""
+    """Something about a device that a person should look at; `open` until it is resolved, and kept
+    for a year after that."""
 
     model_config = ODMConfigDict(
         collection="provider_alerts",
@@ -84,6 +86,7 @@ class ProviderAlert(Model):
                 unique=True,
                 partialFilterExpression={"open": True},
             ),
+            ascending("resolved_at", expireAfterSeconds=KEPT_SECONDS),
         ],
     )
 

@@ -12,11 +12,13 @@ from typing import Any
 from api.audit.repository import AuditRepository
 from api.identity.models import Device, Tenant
 from api.platform.authority import DeviceAuthority
-from api.platform.repository import D, Repository
+from api.platform.repository import D, Index, Repository
 from api.platform.uow import Work
 from api.platform.usage import UsageCounter
 from api.provider.models import AREA, AUDITS_VIEW, DeviceHeartbeat, OperatorAccount, ProviderAlert
 from playpark.contracts.provider import AlertKind
+
+OPEN_ALERTS: Index = [(name, 1) for name in ("tenant_id", "store_id", "device_id", "kind")]
 
 
 class OperatorRepository(Repository[OperatorAccount]):
@@ -83,6 +85,15 @@ class AllUsage(_Everywhere[UsageCounter]):
 
 class AllAlerts(_Everywhere[ProviderAlert]):
     model = ProviderAlert
+
+    async def listed(
+        self, limit: int, cursor: str | None, *, is_open: bool | None, **conditions: Any
+    ) -> tuple[list[ProviderAlert], str | None]:
+        """A page, newest first. The open ones are few among many: an index has them alone."""
+        if is_open is None:
+            return await self.page(limit, cursor, **conditions)
+        hint = OPEN_ALERTS if is_open else None
+        return await self.page(limit, cursor, hint=hint, open=is_open, **conditions)
 
 
 class AllHeartbeats(_Everywhere[DeviceHeartbeat]):

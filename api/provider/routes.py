@@ -13,7 +13,7 @@ from api.platform.envelope import ok
 from api.platform.http import Cursor, Limit, private_router, provider_router, public_router
 from api.platform.permissions import needs
 from api.platform.services import App, Caller
-from api.platform.usage import Counted
+from api.platform.usage import ROUTE
 from api.provider import alerts, billing, heartbeats, operators, tenants
 from api.provider.repository import (
     AllAlerts,
@@ -173,8 +173,8 @@ async def list_alerts(
 ) -> Envelope[Page[AlertView]]:
     """Alerts about devices, newest first. Devices that are silent by now are among them."""
     await alerts.notice_silence(platform.uow)
-    chosen = _of(tenant) if is_open is None else {**_of(tenant), "open": is_open}
-    found, more = await AllAlerts(platform.uow.reading()).page(limit, cursor, **chosen)
+    known = AllAlerts(platform.uow.reading())
+    found, more = await known.listed(limit, cursor, is_open=is_open, **_of(tenant))
     return ok(Page(items=[alerts.view(alert) for alert in found], next_cursor=more))
 
 
@@ -220,7 +220,7 @@ async def usage(
     """Requests by tenant, month and route; of all months where none is named. What other processes
     have counted in the last ten seconds may be missing."""
     await platform.usage.flush(platform.uow)
-    chosen = {**_of(tenant), "counted": Counted.ROUTE.value}
+    chosen = {**_of(tenant), "counted": ROUTE}
     if month is not None:
         chosen["month"] = month
     found, more = await AllUsage(platform.uow.reading()).page(limit, cursor, **chosen)

@@ -44,7 +44,12 @@ async def get_operator(request: Request, platform: App) -> ProviderScope:
     operator = await operators.find_one(_id=claims.employee_id)
     if operator is None:
         raise unauthenticated()
-    check_status(operator)
+    try:
+        check_status(operator)
+    except PlayParkError as refusal:
+        route = f"{request.method} {request.scope['route'].path}"
+        await platform.note_refusal(platform.uow, scope_of(operator).own, refusal.code, route)
+        raise
     if str(operator.ver) != claims.ver:
         raise PlayParkError(ErrorCode.TOKEN_EXPIRED, "The login has run out: log in again.")
     request.state.log = {"operator_id": operator.id}

@@ -45,6 +45,7 @@ async def begin_again(park: Inside) -> None:
     park.clock.advance(now - park.clock.now())
     for name in (
         *("operators", "authenticators", "pin_attempts", "budgets", "audits", "audit_heads"),
+        "audit_refusals",
         *("device_heartbeats", "provider_alerts", "job_leases"),
     ):
         await park.platform.mongo.db[name].delete_many({})

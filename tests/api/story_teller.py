@@ -15,14 +15,16 @@ HIDDEN = {
     "secret",
     "otpauth_uri",
 }
+SHOWN_ONCE = HIDDEN | {"site_key"}
+"""In answers. The site key of a request is the demo park's, which everybody knows."""
 SUPERVISOR = {"email": "supervisor@demo.playpark", "pin": "9999"}
 OWNER = {"email": "owner@demo.playpark", "pin": "8888"}
 
 
-def hide(value: Any) -> Any:
+def hide(value: Any, names: set[str] = HIDDEN) -> Any:
     if isinstance(value, dict):
-        return {k: "…" if k in HIDDEN and v else hide(v) for k, v in value.items()}
-    return [hide(item) for item in value] if isinstance(value, list) else value
+        return {k: "…" if k in names and v else hide(v, names) for k, v in value.items()}
+    return [hide(item, names) for item in value] if isinstance(value, list) else value
 
 
 class Story:
@@ -55,7 +57,7 @@ class Story:
             method, path, json=body, headers=headers, params=query
         )
         assert response.status_code == 200, (method, path, response.text)
-        example = {"response": hide(response.json())}
+        example = {"response": hide(response.json(), SHOWN_ONCE)}
         if body is not None:
             example["request"] = hide(body)
         self.told[f"{method} {name or path}"] = example

@@ -351,6 +351,32 @@ async def test_R45_an_inserted_anchor_is_named_and_accuses_no_row(trail: Park) -
         assert await trail.broken() == [("anchor_changed", "T:00000002x")]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"heads": [{"chain": "x", "seq": 1, "hash": ""}]},
+        {"heads": [{"chain": "U:S1:till", "seq": 1, "hash": ""}]},
+        {"heads": [{"chain": 7, "seq": 1, "hash": ""}]},
+        {"heads": "none"},
+        {"heads": None},
+        {"ends_at": "never"},
+        {"removes": "all"},
+        {"removes": 3},
+        {"day": "2026-11-24"},
+        {"day": 23},
+    ],
+    ids=repr,
+)
+async def test_R45_a_sealed_anchor_that_no_job_would_write_is_named(
+    trail: Park, changes: Doc
+) -> None:
+    with trail.tampered():
+        forged = sealed(anchor(trail, 3), **changes)
+        trail.set("audit_anchors", forged["_id"], **forged)
+        trail.set("audit_anchor_heads", TENANT, hash=forged["hash"])
+        assert await trail.broken() == [("anchor_changed", forged["_id"])]
+
+
 async def test_R45_the_loss_of_yesterday_is_not_sealed_tonight(trail: Park) -> None:
     with trail.tampered():
         now = trail.clock.now()

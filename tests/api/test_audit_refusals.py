@@ -50,7 +50,7 @@ async def test_R43_a_suspended_device_is_audited_once_a_minute_with_its_count(
     (first,) = await told(park)
     assert first["entity_id"] == first["device_id"] == till.device["device_id"]
     assert first["ip"] == "127.0.0.1"
-    expected = {"code": "E_DEVICE_SUSPENDED", "route": "GET /v1/employees/me", "count": 1}
+    expected = {"code": "E_DEVICE_SUSPENDED", "route": "GET /employees/me", "count": 1}
     assert first["payload"] == expected
     park.clock.advance(timedelta(seconds=59))
     await refused(till, "E_DEVICE_SUSPENDED")
@@ -124,7 +124,7 @@ async def test_attack_2_what_is_another_parks_is_not_found_and_stands_in_the_tra
     ]
     assert after == before
     rows = await told(park)
-    assert [row["payload"]["route"] for row in rows] == ["POST /v1/refunds", "POST /v1/reprints"]
+    assert [row["payload"]["route"] for row in rows] == ["POST /refunds", "POST /reprints"]
     assert {row["device_id"] for row in rows} == {mine.device["device_id"]}
     assert sale_id not in str(rows)
 
@@ -148,7 +148,8 @@ async def test_R43_a_row_that_cannot_be_written_does_not_change_the_answer(
     for broken in (down, fault, hangs):
         with monkeypatch.context() as patched:
             patched.setattr(UnitOfWork, "run", broken)
-            await refused(till, "E_DEVICE_SUSPENDED")
+            async with asyncio.timeout(5):
+                await refused(till, "E_DEVICE_SUSPENDED")
     assert await told(park) == []
     await refused(till, "E_DEVICE_SUSPENDED")
     assert len(await told(park)) == 1

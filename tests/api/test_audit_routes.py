@@ -42,7 +42,7 @@ class Office:
 
 @pytest.fixture(scope="module")
 async def office(mongo_uri: str, database: str) -> AsyncIterator[Office]:
-    """An afternoon on one till, then a night; a change in the back office."""
+    """An afternoon on one till, and its owner in the back office."""
     async with inside(mongo_uri, f"{database}_audits") as park:
         till = await (await park.device("POS")).staff()
         await till.open_shift()
@@ -50,8 +50,9 @@ async def office(mongo_uri: str, database: str) -> AsyncIterator[Office]:
             park.clock.advance(timedelta(seconds=1))
             await till.sell(("Carousel ride", 1))
         owner = await (await park.device("ADMIN")).staff(**OWNER)
+        park.clock.advance(timedelta(seconds=1))
         guest = {"name": EVIL, "phone": "0812345678"}
-        await owner.data("POST", "/v1/customers", guest)
+        await till.data("POST", "/v1/customers", guest)
         yield Office(park, owner, till)
 
 
@@ -148,7 +149,7 @@ async def test_R45_odd_queries_are_refused_in_words(office: Office, query: Any) 
     ("query", "field"),
     [
         ({}, None),
-        ({"event_type": {"$in": ["sale.created", "sale", "sale.voided"]}}, "event_type"),
+        ({"event_type": {"$in": ["a", "c"]}}, "event_type"),
         ({"actor_id": "a"}, "actor_id"),
         ({"device_id": "a"}, "device_id"),
         ({"entity_id": "a"}, "entity_id"),
@@ -158,12 +159,16 @@ async def test_R45_odd_queries_are_refused_in_words(office: Office, query: Any) 
 async def test_001_14_each_filter_has_its_index_in_the_order_of_time(
     office: Office, query: dict[str, Any], field: str | None
 ) -> None:
-    explained = await (
-        office.audits.find({"tenant_id": "T", "store_id": "S", **query})
-        .sort([("ts", -1), ("_id", -1)])
-        .limit(51)
-        .explain()
+    own = {"tenant_id": "T", "store_id": "S"}
+    names = ("event_type", "actor_id", "device_id", "entity_id")
+    await office.audits.insert_many(
+        {**own, "_id": f"{n:04d}", "chain": "c", "seq": n, "ts": office.park.clock.now()}
+        | dict.fromkeys(names, "a" if n % 50 == 0 else "b")
+        for n in range(1_000)
     )
+    found = office.audits.find({**own, **query}).sort([("ts", -1), ("_id", -1)]).limit(51)
+    explained = await found.explain()
+    await office.audits.delete_many(own)
     plan = json.dumps(explained["queryPlanner"]["winningPlan"], default=str)
     fields = ["tenant_id", "store_id", *([field] if field else []), "ts", "_id"]
     name = "_".join(f"{each}_{-1 if each in {'ts', '_id'} else 1}" for each in fields)

@@ -1,4 +1,5 @@
-"""What somebody did is judged by what they were allowed when they did it (R17, R35)."""
+"""What somebody did is judged by what they were allowed when they did it (R17, R35); and changes of
+that meet logins (R43)."""
 
 import random
 from collections.abc import AsyncIterator
@@ -9,7 +10,13 @@ from typing import Any
 import pytest
 
 from api.demo_park import demo_id
-from api.identity import history
+from api.identity import changes, history
+from api.identity.proving import Told, prove
+from api.identity.repository import EmployeeRepository, MembershipRepository
+from api.identity.sessions import open_session
+from api.platform.uow import Work
+from playpark.contracts.employees import Permission
+from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import new_ulid
 from tests.api.inside import Inside, inside
 from tests.api.own_park import OWNER
@@ -328,6 +335,66 @@ async def test_R35_at_every_moment_of_a_long_day_history_says_what_was_true(day:
     for moment, who, then in seen:
         assert await authority(day, who, moment) == then
     assert len({str(then) for *_, then in seen}) > 5
+
+
+# --- a login and a change that meet (R43) ------------------------------------------------
+
+
+async def test_R43_a_login_that_began_before_a_change_says_what_is_true_after_it(day: Day) -> None:
+    """The change is committed between the login's first read and its writing: it starts again."""
+    dao = await day.hire("supervisor")
+    who, platform = dao["employee_id"], day.park.platform
+    scope = (await day.park.scope(day.till)).acting_as(None)
+    told = Told(who, None, PIN)
+    proof = await prove(platform, scope, told, failure="employee.login_failed")
+    tries = 0
+
+    async def meanwhile(work: Work) -> None:
+        nonlocal tries
+        tries += 1
+        await EmployeeRepository.of(work, scope).find_one(_id=who)
+        if tries == 1:
+            await day.put(who, day.place("gate"))
+
+    session = await open_session(platform, scope, proof, also=meanwhile)
+    assert session.employee.permissions == [Permission.REDEEM]
+    day.till.token = session.access_token
+    assert (await day.till.data("GET", "/v1/employees/me"))["roles"] == ["gate"]
+    assert tries == 2
+
+
+async def test_R43_a_change_that_began_before_a_login_reaches_it_too(day: Day) -> None:
+    dao = await day.hire("supervisor")
+    who, platform = dao["employee_id"], day.park.platform
+    scope = await day.park.scope(day.owner)
+    opened: list[str] = []
+
+    async def effect(work: Work) -> None:
+        change = await changes.begin(work, scope, (who,))
+        members = MembershipRepository.of(work, scope)
+        roles = {"$set": {"roles": [day.roles["gate"]]}}
+        await members.update_one(roles, employee_id=who)
+        if not opened:
+            opened.append(await day.log_in(**login_of(dao)))
+        await change.settle()
+
+    await changes.in_turn(platform, scope, effect)
+    day.till.token = opened[0]
+    assert (await day.till.data("GET", "/v1/employees/me"))["roles"] == ["gate"]
+
+
+async def test_R43_a_pin_that_is_replaced_while_it_is_checked_opens_nothing(day: Day) -> None:
+    dao = await day.hire("cashier")
+    scope = (await day.park.scope(day.till)).acting_as(None)
+    platform, told = day.park.platform, Told(dao["employee_id"], None, PIN)
+    proof = await prove(platform, scope, told, failure="employee.login_failed")
+    await day.owner.data("POST", f"/v1/employees/{dao['employee_id']}/reset_pin", {})
+    with pytest.raises(PlayParkError) as refused:
+        await open_session(platform, scope, proof)
+    assert refused.value.code is ErrorCode.TOKEN_EXPIRED
+
+
+# --- what was true ----------------------------------------------------------------------
 
 
 async def authority(

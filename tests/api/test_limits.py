@@ -22,6 +22,7 @@ from api.platform.jwt import Claims, TokenType
 from api.platform.limits import GIVING_BACK, PREVIEW, Counters, Limits
 from api.platform.scope import Actor, Scope, server_scope
 from api.platform.settings import Settings
+from api.platform.strict_json import PrivateRoute
 from playpark.contracts.tenancy import DeviceType
 from playpark.errors import ErrorCode, PlayParkError
 from tests.api.limited import DEFAULTS, limited
@@ -358,6 +359,29 @@ async def test_a_device_logs_in_60_times_an_hour_and_nobody_else_can_use_that_up
             answers = [await till.call("POST", "/v1/auth/device/login", login) for _ in range(60)]
             assert [each.status_code for each in answers] == [200] * 59 + [429]
             assert answers[-1].json()["error"]["code"] == "E_RATE_LIMITED"
+
+
+async def test_whatever_strangers_may_send_is_limited_by_their_address(
+    mongo_uri: str, database: str
+) -> None:
+    """Before the body is read; a public route that is added is found here."""
+    public = [
+        route.path  # type: ignore[attr-defined]
+        for router in ROUTERS
+        for route in router.routes
+        if not isinstance(route, PrivateRoute) and "POST" in route.methods  # type: ignore[attr-defined]
+    ]
+    assert {"/auth/device/register", "/auth/device/login", "/auth/refresh"} <= set(public)
+    async with limited(mongo_uri, f"{database}_limits", limit_address_login="3/hour") as park:
+        stranger, neighbour = await park.at(), await park.at("198.51.100.1")
+        for _ in range(3):
+            refused = await stranger.call("POST", "/v1/auth/refresh", {"refresh_token": "x"})
+            assert refused.status_code == 401
+        for path in public:
+            answer = await stranger.http.post(f"/v1{path}", content=b"{" * 1000)
+            assert answer.status_code == 429, path
+            assert int(answer.headers["Retry-After"]) > 1
+        await neighbour.pair("POS")
 
 
 async def test_R41_ten_wrong_site_keys_an_hour_and_right_ones_do_not_count(

@@ -137,9 +137,26 @@ async def test_R41_another_store_is_not_another_set_of_tries(park: Inside) -> No
         codes = []
         for number in range(7):
             place = {"store_id": pier} if number % 2 else {}
-            wrong = {"pin": "0000"}
-            codes.append((await office.call("POST", STEP_UP, wrong, **place)).status_code)
+            wrong = {**asking(), **OWNER, "pin": "0000"}
+            answer = await office.call("POST", "/v1/approvals/verify_pin", wrong, **place)
+            codes.append(answer.status_code)
         assert codes == [401] * 5 + [429] * 2
+    finally:
+        await close_store(park, pier)
+
+
+async def test_R44_the_login_is_the_devices_whatever_store_its_people_act_in(park: Inside) -> None:
+    pier = await add_store(park)
+    try:
+        office = await park.device("ADMIN")
+        await office.staff(**OWNER)
+        park.clock.advance(timedelta(minutes=16))
+        await office.data("POST", STEP_UP, {"pin": OWNER["pin"]}, store_id=pier)
+        assert (await park.scope(office)).person.proved_at is not None
+        assert (await office.call("POST", "/v1/employees/me/totp")).status_code == 200
+        assert (await login(office, {**SUPERVISOR}))[0] == 200
+        await office.data("POST", "/v1/auth/logout", store_id=pier)
+        assert (await office.call("GET", "/v1/employees/me")).status_code == 401
     finally:
         await close_store(park, pier)
 

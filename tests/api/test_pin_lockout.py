@@ -313,6 +313,22 @@ async def test_R41_hashing_waits_in_a_short_queue_and_then_nobody_is_judged() ->
     hasher.close()
 
 
+async def test_R41_somebody_unknown_costs_a_hash_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    hasher, compared = PinHasher(), []
+
+    class Counting:
+        def verify(self, pin_hash: str, pin: str) -> bool:
+            compared.append((pin_hash[:30], pin))
+            return True
+
+    known = await hasher.hash("4711")
+    monkeypatch.setattr(hasher, "_argon2", Counting())
+    assert await hasher.verify(known, "4711")
+    assert not await hasher.verify(None, "4711")
+    assert compared[0] == compared[1]  # the same parameters
+    hasher.close()
+
+
 async def test_R41_a_try_that_was_not_judged_is_not_counted(
     park: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -370,8 +370,10 @@ async def test_of_two_new_passwords_at_once_one_stands(park: Inside) -> None:
 async def test_R43_a_suspension_bites_on_the_next_request(park: Inside) -> None:
     client = await operator(park.http)
     await operators.set_status(park.platform, EMAIL, OperatorStatus.SUSPENDED)
-    told = await refusal(client, "GET", "/v1/provider/tenants")
-    assert told == (403, "E_EMPLOYEE_SUSPENDED")
+    for _ in range(3):
+        told = await refusal(client, "GET", "/v1/provider/tenants")
+        assert told == (403, "E_EMPLOYEE_SUSPENDED")
+    assert [event for event, _ in await trail(park)].count("request.refused") == 1
     told = await refusal(Outsider(park.http), "POST", "/v1/provider/login", LOGIN)
     assert told == (403, "E_EMPLOYEE_SUSPENDED")
     await operators.set_status(park.platform, EMAIL, OperatorStatus.ACTIVE)
@@ -457,6 +459,18 @@ async def test_odd_logins_are_422_without_an_echo(park: Inside, body: Any) -> No
     answer = await Outsider(park.http).call("POST", "/v1/provider/login", body)
     assert answer.status_code == 422
     assert PASSWORD not in answer.text
+
+
+async def test_every_body_of_an_operator_forbids_unknown_fields(park: Inside) -> None:
+    serving, seen = await operator(park.http), 0
+    for method, path, body in PATHS:
+        if body is not None:
+            answer = await serving.call(method, path, {**body, "canary_4711": "x"})
+            assert answer.status_code == 422, path
+            problems = answer.json()["error"]["details"]["errors"]
+            assert any(each["field"] == "body.canary_4711" for each in problems), path
+            seen += 1
+    assert seen == 5
 
 
 @pytest.mark.parametrize("password", ["short", "11 letters.", "x" * 201, "", None, 12345678901234])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from api.identity.devices import secret_hash
 from playpark.ids import new_ulid
 from tests.api.back_office import (
     DEVICES,
@@ -116,6 +117,7 @@ async def test_16_whatever_is_wrong_with_a_key_looks_the_same(office: BackOffice
         await error(office, closed["site_key"]),
         await error(office, good["site_key"], store_id=new_ulid()),
         await error(office, good["site_key"], store_id=closed_store),
+        await error(office, good["site_key"], store_id=await office.store("Open")),
         await error(office, "NOBODY-KNOWS-THIS"),
         await error(office, "ABCDE-" * 9 + "FGHJK"),
     ]
@@ -134,6 +136,20 @@ async def test_16_a_pending_device_has_no_access_until_it_is_approved(office: Ba
     session = await device.data("POST", "/v1/auth/device/login", login)
     device.token = session["access_token"]
     assert (await device.data("GET", "/v1/devices/me"))["status"] == "active"
+
+
+async def test_a_suspended_park_pairs_nothing(office: BackOffice) -> None:
+    theirs = await office.db["site_keys"].find_one({"_id": secret_hash("DEMO-OTHER-PARK")})
+    await office.db["tenants"].update_one(
+        {"_id": theirs["tenant_id"]}, {"$set": {"status": "suspended"}}
+    )
+    refused = await office.register("DEMO-OTHER-PARK")
+    assert refusal(refused) == (403, "E_TENANT_SUSPENDED")
+    assert await office.db["devices"].count_documents({"tenant_id": theirs["tenant_id"]}) == 0
+    await office.db["tenants"].update_one(
+        {"_id": theirs["tenant_id"]}, {"$set": {"status": "active"}}
+    )
+    assert (await office.register("DEMO-OTHER-PARK")).status_code == 200
 
 
 async def test_a_re_paired_device_gets_another_number(office: BackOffice) -> None:

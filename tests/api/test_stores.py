@@ -120,7 +120,9 @@ async def test_R44_what_concerns_a_whole_tenant_needs_every_store(
     second = await office.store("Needs all")
     one = await office.member({second: everything})
     both = await office.member({second: everything, home: ["sell", "reports_view"]})
-    for who in (one, both):
+    third = await office.store("Not enough either")
+    most = await office.member({second: everything, third: everything})
+    for who in (one, both, most):
         for path, body in ((STORES, {"name": "Mine"}), ("/v1/pricing/rules", RULE)):
             answer = await who.call("POST", path, body)
             assert refusal(answer) == (403, "E_PERMISSION"), path

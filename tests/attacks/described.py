@@ -11,7 +11,7 @@ import httpx
 from playpark.ids import new_ulid
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Route:
     """One method of one path. `operation` is OpenAPI's, `schemas` are all of the API's."""
 
@@ -22,6 +22,8 @@ class Route:
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+    __repr__ = __str__
 
     @property
     def rights(self) -> dict[str, Any] | None:

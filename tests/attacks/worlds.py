@@ -40,16 +40,18 @@ class World:
     gate: Outsider
     spare: dict[str, Any]
     """A device that may be suspended, revoked and rotated."""
+    words: str
+    """Stands in every text; the canary by default."""
     ids: dict[str, str] = field(default_factory=dict)
     sold: dict[str, Any] = field(default_factory=dict)
 
     @property
     def shared(self) -> str:
         """A name for what all stores of a park share."""
-        return self.canary if self.canary == THEIRS else "everybody's"
+        return "everybody's" if self.canary in {OWN, OTHER} else self.words
 
     def named(self, **fields: Any) -> dict[str, Any]:
-        return {"name": self.canary, "name_th": f"ไทย {self.canary}", **fields}
+        return {"name": self.words, "name_th": f"ไทย {self.words}", **fields}
 
     async def add(self, path: str, key: str, body: dict[str, Any]) -> dict[str, Any]:
         made: dict[str, Any] = await tell(self.office, "POST", path, body)
@@ -61,7 +63,7 @@ class World:
 
     async def sale(self, qty: int = 1, **more: Any) -> dict[str, Any]:
         line = {"package_id": self.ids["package_id"], "qty": qty}
-        paid = {"method": "cash", "amount": PRICE * qty, "reference": self.canary}
+        paid = {"method": "cash", "amount": PRICE * qty, "reference": self.words}
         body = {"lines": [line], "payments": [paid], **more}
         sold: dict[str, Any] = await tell(self.till, "POST", "/sales", body)
         return sold
@@ -82,9 +84,9 @@ async def worlds(park: OwnPark) -> AsyncIterator[tuple[World, World, World]]:
     first = park.mongo.stores.find_one({"name": "Main Gate"})
     foreign = park.mongo.stores.find_one({"name": "Other Gate"})
     async with (
-        _open(park, OWN, first["_id"], "DEMO-MAIN-GATE") as own,
-        _open(park, OTHER, other_id, key["site_key"]) as other,
-        _open(park, THEIRS, foreign["_id"], "DEMO-OTHER-PARK") as theirs,
+        open_world(park, OWN, first["_id"], "DEMO-MAIN-GATE") as own,
+        open_world(park, OTHER, other_id, key["site_key"]) as other,
+        open_world(park, THEIRS, foreign["_id"], "DEMO-OTHER-PARK") as theirs,
     ):
         for world in (own, other, theirs):
             await fill(world)
@@ -101,19 +103,24 @@ async def _another_store(park: OwnPark, owner: Outsider) -> str:
 
 
 @asynccontextmanager
-async def _open(park: OwnPark, canary: str, store_id: str, site_key: str) -> AsyncIterator[World]:
+async def open_world(
+    park: OwnPark, canary: str, store_id: str, site_key: str, words: str | None = None
+) -> AsyncIterator[World]:
     """A store with two people who may do everything, and a device of three kinds."""
-    keeper, helper = (_hire(park, store_id, f"{canary}-{n}@demo.playpark".lower()) for n in (1, 2))
+    words = words or canary
+    emails = (f"{canary}-{n}@demo.playpark".lower() for n in (1, 2))
+    keeper, helper = (_hire(park, store_id, email, words) for email in emails)
     async with (
         park.connect("ADMIN", site_key, **keeper) as office,
         park.connect("POS", site_key, **keeper) as till,
         park.connect("GATE", site_key) as gate,
         park.connect("POS", site_key) as spare,
     ):
-        yield World(park, canary, store_id, keeper, helper, office, till, gate, spare.device)
+        people, devices = (keeper, helper), (office, till, gate, spare.device)
+        yield World(park, canary, store_id, *people, *devices, words)
 
 
-def _hire(park: OwnPark, store_id: str, email: str) -> dict[str, str]:
+def _hire(park: OwnPark, store_id: str, email: str, words: str) -> dict[str, str]:
     """Straight in the database: the other park has nobody who could hire. The PIN is that of the
     demo park's owner."""
     db = park.mongo
@@ -122,7 +129,7 @@ def _hire(park: OwnPark, store_id: str, email: str) -> dict[str, str]:
     role = db.roles.find_one({"tenant_id": store["tenant_id"], "name": "owner"})
     membership = db.memberships.find_one({"employee_id": template["_id"]})
     who = {"_id": new_ulid(), "tenant_id": store["tenant_id"]}
-    db.employees.insert_one({**template, **who, "email": email, "name": email.upper()})
+    db.employees.insert_one({**template, **who, "email": email, "name": f"{words} {email[-20:]}"})
     place = {"tenant_id": store["tenant_id"], "store_id": store_id, "employee_id": who["_id"]}
     db.memberships.insert_one(
         {
@@ -147,13 +154,13 @@ async def fill(world: World) -> None:
 async def _furnish(world: World) -> None:
     """What is sold, and at which price. Rules are off: prices stay simple."""
     add, ids = world.add, world.ids
-    tax = {"name": world.canary, "rate": 700, "mode": "inclusive"}
+    tax = {"name": world.words, "rate": 700, "mode": "inclusive"}
     await add("/catalog/taxes", "tax_id", tax)
     await add("/catalog/zones", "zone_id", world.named(credit_price=100))
     entry = {"kind": "single", "price": PRICE, "zones": [ids["zone_id"]], "tax_id": ids["tax_id"]}
     await add("/catalog/packages", "package_id", world.named(**entry))
     prices = {"prices": {ids["package_id"]: PRICE}}
-    await add("/catalog/price_lists", "price_list_id", {"name": world.canary, **prices})
+    await add("/catalog/price_lists", "price_list_id", {"name": world.words, **prices})
     off = {"level": "line", "amount": 100, "package_ids": [ids["package_id"]]}
     on_top = await tell(world.office, "POST", "/catalog/discounts", world.named(**CART_DISCOUNT))
     ids["cart_discount_id"] = on_top["discount_id"]
@@ -161,9 +168,9 @@ async def _furnish(world: World) -> None:
     await add("/catalog/payment_types", "payment_type_id", world.named(method="cash"))
     rule = {"kind": "line_percent", "params": {"percent": 100}, "active": False}
     await add("/pricing/rules", "rule_id", world.named(**rule))
-    paper = {"name": world.canary, "header": [world.canary]}
+    paper = {"name": world.words, "header": [world.words]}
     await add("/receipt_templates", "receipt_template_id", paper)
-    words = {"label": world.canary, "label_th": world.canary}
+    words = {"label": world.words, "label_th": world.words}
     await add("/reason_codes", "code", {"code": world.canary.lower(), "kind": "any", **words})
 
 
@@ -184,11 +191,11 @@ async def _employ(world: World) -> None:
     ids["role_id"] = _role(world)
     place = {"store_id": world.store_id, "role_ids": [ids["role_id"]]}
     email = f"{world.canary}-3@demo.playpark".lower()
-    person = {"name": world.canary, "email": email, "pin": PIN, "memberships": [place]}
+    person = {"name": world.words, "email": email, "pin": PIN, "memberships": [place]}
     await add("/employees", "employee_id", person)
     await add("/site_keys", "site_key_id", {"uses": 3})
     ids["gate_id"], ids["device_id"] = world.gate.device["device_id"], world.spare["device_id"]
-    told = {"name": world.canary, "notes": world.canary}
+    told = {"name": world.words, "notes": world.words}
     await tell(world.office, "PATCH", f"/devices/{ids['device_id']}", told)
     late = {"app_version": "1.2.3", "clock_offset_ms": 180_000}
     await tell(world.till, "POST", "/provider/heartbeats", late)
@@ -214,7 +221,7 @@ async def _trade(world: World) -> None:
         "type": "pay_in",
         "amount": 100,
         "reason_code": ids["code"],
-        "reason_text": world.canary,
+        "reason_text": world.words,
     }
     await tell(till, "POST", f"/cash_drawers/{ids['drawer_id']}/movements", cash)
     world.sold = await world.sale(1, customer_id=ids["customer_id"])
@@ -231,7 +238,7 @@ async def _give_back(world: World) -> None:
     shown = {"short_code": used["short_code"], "zone_id": world.ids["zone_id"]}
     admitted = await tell(world.gate, "POST", "/redemptions", shown)
     world.ids["redemption_id"] = admitted["redemption_id"]
-    because = {"reason_code": world.ids["code"], "reason_text": world.canary}
+    because = {"reason_code": world.ids["code"], "reason_text": world.words}
     last = {"sale_id": sale_id, "ticket_ids": [last["ticket_id"]], **because}
     token = await world.approved("refund", sale_id)
     assert (await ask(world.till, "/v1/refunds", last, approval=token)).status_code == 200
@@ -246,7 +253,7 @@ async def _give_back(world: World) -> None:
 
 async def _leave_open(world: World) -> None:
     line = {"package_id": world.ids["package_id"], "qty": 1}
-    cart = {"name": world.canary, "cart": {"lines": [line]}}
+    cart = {"name": world.words, "cart": {"lines": [line]}}
     parked = await tell(world.till, "POST", "/open_tickets", cart)
     world.ids["open_ticket_id"] = parked["open_ticket_id"]
     settings = {"scope": "store", "sections": {"sales": {"parked_hours": 47}}}

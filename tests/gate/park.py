@@ -69,6 +69,7 @@ class Park:
         self.ops: list[dict[str, Any]] = []
         self.answers: dict[str, dict[str, Any]] = {}
         self.spent: set[str] = set()
+        self.beats: list[dict[str, Any]] = []
         self.not_admitted: list[str] = []
         self.annulled = asyncio.Event()
         self.paired_with: list[str] = []
@@ -113,6 +114,7 @@ class Park:
         if path.endswith("/catalog/snapshot"):
             return envelope(SNAPSHOT.model_dump(mode="json"))
         if path.endswith("/provider/heartbeats"):
+            self.beats.append(body)
             return envelope(
                 {
                     "server_time": NOW.isoformat(),

@@ -242,6 +242,8 @@ class Park:
         """Parked carts have run out, or were sold elsewhere, when they are given up."""
         self.settled = False
         """Somebody has settled the difference of the last shift in the back office."""
+        self.beats: list[dict[str, Any]] = []
+        """What heartbeats told."""
         self.refusals: dict[str, str] = {}
         """Sentences with which operations of a kind are refused."""
 
@@ -277,7 +279,8 @@ class Park:
         answer: dict[str, Any] = getattr(self, "_" + path.strip("/").replace("/", "_"))(request)
         return answer
 
-    def _provider_heartbeats(self, _: httpx.Request) -> dict[str, Any]:
+    def _provider_heartbeats(self, request: httpx.Request) -> dict[str, Any]:
+        self.beats.append(json.loads(request.content))
         known = {"server_time": NOW.isoformat(), "features": [], "caps": {}, "clock_skewed": False}
         return known | {"catalog_version": self.catalog.catalog_version}
 
