@@ -157,7 +157,7 @@ def create_app(platform: Platform) -> FastAPI:
         docs_url=None,
         redirect_slashes=False,
         redoc_url=None,
-        openapi_url="/openapi.json" if settings.docs_enabled else None,
+        openapi_url=None,
     )
     app.state.platform = platform
     app.state.routers = ROUTERS

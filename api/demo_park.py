@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from api.approvals.repository import ReasonCodeRepository
 from api.catalog.editing import insert
 from api.catalog.parts import (
     DISCOUNTS,
@@ -76,7 +77,6 @@ async def _load(platform: Platform, park: dict[str, Any]) -> None:
             await add_roles(work, tenant_id, ids)
             for employee, told in zip(people, park["employee"], strict=True):
                 await employ(work, store_id, employee, [ids[told["role"]]])
-            await add_reasons(work, tenant_id, store_id, defaults().reasons)
         if await _load_catalog(work, tenant_id, store_id, park):
             await platform.publish(work, tenant_id, store_id)
 
@@ -130,7 +130,11 @@ async def _load_catalog(work: Work, tenant_id: str, store_id: str, park: dict[st
         for document_id in missing:
             await insert(edit, part, document_id, entries[document_id])
         added += len(missing)
-    return added > 0
+    codes = ReasonCodeRepository(work, tenant_id, store_id)
+    known = {reason.code for reason in await codes.find(limit=NO_LIMIT)}
+    reasons = [reason for reason in defaults().reasons if reason.code not in known]
+    await add_reasons(work, tenant_id, store_id, reasons)
+    return added + len(reasons) > 0
 
 
 async def _missing(repository: Repository[Any], ids: Sequence[str]) -> list[str]:

@@ -164,8 +164,9 @@ class ChainCheck:
 
     async def _out_of_place(self, row: Row, named: int | None) -> AuditBreak:
         """A row that stands before the place that is looked at, or has no number at all."""
-        moved = named is not None and row.get("seq") != named
-        if moved and seals(row, row.get("prev_hash"), seq=named):
+        told = row.get("seq")
+        kept = is_number(told) and told == named
+        if named is not None and not kept and seals(row, row.get("prev_hash"), seq=named):
             others = await self.trail.some(self.chain, seq=named)
             if all(each["_id"] == row["_id"] for each in others):
                 why = f"Its number was changed: it is {named}."

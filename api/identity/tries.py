@@ -107,7 +107,7 @@ class Tries:
         for hold in self.holds:
             if not await hold.reserve(work):
                 await _give_back(work, taken)
-                message = "Too many wrong PINs: wait, or ask a supervisor to reset the PIN."
+                message = "Too many wrong PINs: wait, then try again, or ask a supervisor."
                 wait = await hold.opens_in(work)
                 raise PlayParkError(ErrorCode.PIN_LOCKED, message, retry_after=wait)
             taken.append(hold)

@@ -35,9 +35,10 @@ class DeviceAuthority(Model):
     """Everything that a request of this device may rely on.
 
     `employees`: {employee_id: {status, ver, sid, name, roles, permissions, since, refresh_jti,
-    proved_at, stores}}, those who are logged in here; `stores` is {store_id: {roles, permissions}}
-    on ADMIN devices. `features` holds what is switched off or on, by name; what is missing is on. `id` is
-    the device's; a login without a device has one of its own, which is not `paired`.
+    refreshed_at, proved_at, stores}}, those who are logged in here; `stores` is {store_id: {roles,
+    permissions}} on ADMIN devices. `features` holds what is switched off or on, by name; what is
+    missing is on. `id` is the device's; a login without a device has one of its own, which is not
+    `paired`.
     """
 
     model_config = ODMConfigDict(

@@ -1,5 +1,6 @@
 """The OpenAPI description: errors in their envelope, who needs a token, one example a body."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from starlette.responses import Response
 
 from api.platform.permissions import declared
 from api.platform.strict_json import ProviderRoute
@@ -49,18 +51,20 @@ _ERROR = {
 
 
 def describe(app: FastAPI, routers: Sequence[APIRouter]) -> None:
-    """Replace the app's schema by one that says what really leaves the server. `routers` are
-    those below /v1."""
+    """Serve /openapi.json: what really leaves the server. `routers` are those below /v1."""
+    building = asyncio.Lock()
+    built: list[bytes] = []
 
-    def schema() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _build(app, routers)
-        return app.openapi_schema
+    @app.get("/openapi.json", include_in_schema=False)
+    async def description() -> Response:
+        async with building:
+            if not built:
+                # It takes a second or two of work, and no till waits for that.
+                built.append(await asyncio.to_thread(_build, app, routers))
+        return Response(built[0], media_type="application/json")
 
-    app.openapi = schema  # type: ignore[method-assign]
 
-
-def _build(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
+def _build(app: FastAPI, routers: Sequence[APIRouter]) -> bytes:
     found = get_openapi(title=app.title, version=app.version, routes=app.routes)
     components = found["components"]
     components["schemas"]["Error"] = _ERROR
@@ -83,7 +87,7 @@ def _build(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
         for route in router.routes:
             if isinstance(route, APIRoute):
                 _add_permissions(found["paths"][f"/v1{route.path}"], route)
-    return found
+    return json.dumps(found, ensure_ascii=False).encode()
 
 
 def _security(method: str, path: str) -> list[dict[str, list[str]]]:

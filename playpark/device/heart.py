@@ -5,7 +5,6 @@ next beat, and the sync engine alone tells whether the server is there.
 """
 
 import asyncio
-import contextlib
 import shutil
 import time
 from collections import deque
@@ -23,8 +22,11 @@ from playpark.contracts.provider import (
 )
 from playpark.device.pairing import login
 from playpark.device.store import DeviceStore
+from playpark.device.sync import LONGEST_PAUSE_S
 from playpark.errors import ErrorCode, PlayParkError
 
+LOOK_S = 1.0
+"""How often it looks whether the device is logged in."""
 MEMORY = 10
 """Beats whose fastest round trip tells the clock's offset: five minutes."""
 _AGAIN_AFTER_LOGIN = {ErrorCode.UNAUTHENTICATED, ErrorCode.TOKEN_EXPIRED}
@@ -65,11 +67,22 @@ class Heart:
         return min(self._trips)[1] if self._trips else None
 
     async def run_forever(self) -> None:
-        """Beat until cancelled."""
+        """Beat until cancelled. The sync engine logs the device in; who is refused beats less and
+        less often, so that its logins are left to the engine (R37)."""
+        pause = self._every
         while True:
-            with contextlib.suppress(PlayParkError, OSError):
+            if self._client.device_token is None:
+                await asyncio.sleep(min(LOOK_S, self._every))
+                continue
+            try:
                 await self.beat()
-            await asyncio.sleep(self._every)
+                pause = self._every
+            except PlayParkError as failed:
+                refused = failed.code is not ErrorCode.UNAVAILABLE
+                pause = min(2 * pause, LONGEST_PAUSE_S) if refused else self._every
+            except OSError:
+                pause = self._every
+            await asyncio.sleep(pause)
 
     async def beat(self) -> HeartbeatAnswer:
         """One heartbeat; the device logs in again where its token has run out.
@@ -78,8 +91,6 @@ class Heart:
         """
         parts = {"printer": self._printer(), "camera": self._camera()}
         body = await asyncio.to_thread(self._body, parts)
-        if self._client.device_token is None:
-            await self._relogin()
         try:
             answer = await self._send(body)
         except PlayParkError as refused:

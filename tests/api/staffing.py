@@ -1,9 +1,11 @@
 """A park of its own whose owner hires people, and the devices on which those log in."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
+
+import httpx
 
 from playpark.ids import new_ulid
 from tests.api.own_park import OWNER, OwnPark
@@ -11,6 +13,12 @@ from tests.outside import Outsider
 
 PIN, OTHER_PIN = "8462", "7351"
 OTHER_PARK = {"email": "cashier@other.playpark", "pin": "1111"}
+
+
+class LogIn(Protocol):
+    """Devices of a kind, each with one of these people logged in."""
+
+    async def __call__(self, *people: dict[str, str], kind: str = "POS") -> list[Outsider]: ...
 
 
 @dataclass
@@ -105,3 +113,32 @@ async def answer(who: Outsider, path: str = "/v1/employees/me") -> tuple[int, st
     response = await who.call("GET", path)
     error = response.json()["error"]
     return response.status_code, error["code"] if error else ""
+
+
+def refusal(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The error of a call that is refused with these."""
+    error: dict[str, Any] = response.json()["error"]
+    assert (response.status_code, error["code"]) == (status, code), response.text
+    return error
+
+
+@asynccontextmanager
+async def tills(park: OwnPark) -> AsyncIterator[LogIn]:
+    """log_in(person, …): a device for each, with that person logged in."""
+    async with AsyncExitStack() as stack:
+
+        async def log_in(*people: dict[str, str], kind: str = "POS") -> list[Outsider]:
+            each = (stack.enter_async_context(park.connect(kind, **who)) for who in people)
+            return [await one for one in each]
+
+        yield log_in
+
+
+def neighbour(park: OwnPark) -> AbstractAsyncContextManager[Office]:
+    """The other park, whose cashier is made a manager of people."""
+    otto = park.mongo["employees"].find_one({"email": OTHER_PARK["email"]})
+    held = park.mongo["memberships"].find_one({"employee_id": otto["_id"]})
+    park.mongo["roles"].update_one(
+        {"_id": held["roles"][0]}, {"$addToSet": {"permissions": "employee_manage"}}
+    )
+    return office(park, "DEMO-OTHER-PARK", **OTHER_PARK)

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from api.audit import nightly
+from api.audit import service as audit
+from api.platform.scope import Scope, server_scope
+from api.platform.uow import Work
 from playpark.ids import new_ulid
 from tests.api.inside import Inside, inside
 from tests.outside import Outsider
@@ -53,7 +56,18 @@ async def office(mongo_uri: str, database: str) -> AsyncIterator[Office]:
         park.clock.advance(timedelta(seconds=1))
         guest = {"name": EVIL, "phone": "0812345678"}
         await till.data("POST", "/v1/customers", guest)
+        await another_store(park, await park.scope(till))
         yield Office(park, owner, till)
+
+
+async def another_store(park: Inside, scope: Scope) -> None:
+    """A row in a store of the same park, which is none of ours."""
+    there = server_scope(scope.tenant_id, "ELSEWHERE", scope.tz)
+
+    async def effect(work: Work) -> None:
+        await audit.append(work, there, "store.opened", "ELSEWHERE", {})
+
+    await park.platform.uow.run(effect)
 
 
 async def test_R45_the_newest_row_comes_first_with_all_that_its_hash_covers(
@@ -261,6 +275,7 @@ async def test_R45_anchors_show_the_heads_of_the_own_store(office: Office) -> No
     stored = await db["audit_anchors"].find_one({"hash": newest["hash"]})
     store = (await office.rows(limit=1))[0]["chain"].split(":")[1]
     own = [head for head in stored["heads"] if head["chain"].split(":")[1] == store]
+    assert 0 < len(own) < len(stored["heads"])
     assert newest["chains"] == len(stored["heads"])
     assert [(head["device_id"], head["seq"], head["hash"]) for head in newest["heads"]] == [
         (head["chain"].split(":")[2], head["seq"], head["hash"]) for head in own

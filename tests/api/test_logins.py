@@ -267,6 +267,7 @@ async def test_R41_without_a_device_nobody_touches_money_or_tickets(park: Inside
         ("/v1/timecards/clock_in", {}),
         ("/v1/sync/batch", batch),
         ("/v1/approvals/verify_pin", asking()),
+        ("/v1/provider/heartbeats", {}),
         ("/v1/open_tickets", {"name": "x", "cart": {"lines": sale["lines"]}}),
     )
     for path, body in tries:

@@ -11,7 +11,7 @@ import pytest
 from playpark.contracts.employees import Permission
 from playpark.ids import new_ulid
 from tests.api.own_park import OwnPark, own_park
-from tests.api.staffing import OTHER_PARK, Office, answer, login_of, may, office
+from tests.api.staffing import OTHER_PARK, Office, answer, login_of, may, office, refusal
 from tests.conftest import running_api
 
 
@@ -25,12 +25,6 @@ def park(mongo_uri: str, database: str) -> Iterator[OwnPark]:
 async def owner(park: OwnPark) -> AsyncIterator[Office]:
     async with office(park) as found:
         yield found
-
-
-def refusal(response: Any, status: int, code: str) -> dict[str, Any]:
-    error: dict[str, Any] = response.json()["error"]
-    assert (response.status_code, error["code"]) == (status, code), response.text
-    return error
 
 
 def a_name() -> str:

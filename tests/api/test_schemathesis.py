@@ -7,7 +7,7 @@ The same cases every time in `make test`, many more and fresh ones with PLAYPARK
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,10 +29,11 @@ from schemathesis.specs.openapi.checks import (
 
 from playpark.ids import new_ulid
 from tests.api.operating import LOGIN
-from tests.api.own_park import OWNER, own_park
+from tests.api.own_park import own_park
+from tests.attacks.worlds import fill, open_world
 
 FULL = bool(os.environ.get("PLAYPARK_FULL"))
-CASES, CHAINS = (200, 500) if FULL else (8, 30)
+CASES, CHAINS = (200, 500) if FULL else (6, 40)
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -42,7 +43,9 @@ CHECKS = [
     negative_data_rejection,
 ]
 AT_A_TILL = {"sell", "redeem", "shift_open", "shift_close", "cash_movement"}
-ENDS_THE_SESSION = "/logout$|/v1/provider/password$"
+ENDS_SESSIONS = "/logout$|/v1/provider/password$"
+ENDS_WHAT_IS_THERE = "/(suspend|revoke|rotate)$|/v1/(employees|roles|stores|provider)"
+"""With ids that are there these would end the chains of this test, and not find a fault."""
 GENERATED = settings(
     max_examples=CASES,
     derandomize=not FULL,
@@ -79,39 +82,26 @@ class Visitor:
 
 
 @pytest.fixture(scope="module")
-def visitor(mongo_uri: str, database: str) -> Iterator[Visitor]:
+async def visitor(mongo_uri: str, database: str) -> AsyncIterator[Visitor]:
+    """A park in which there is one of everything."""
     with own_park(mongo_uri, f"{database}_schemathesis") as park, requests.Session() as session:
-        tokens = {"till": _log_in(park.url, "POS"), "office": _log_in(park.url, "ADMIN")}
-        tokens["operator"] = _post(park.url, "/provider/login", LOGIN)["access_token"]
-        _post(park.url, "/shifts/open", {"cash_open": 0}, tokens["till"])
-        yield Visitor(park.url, session, tokens)
-
-
-def _log_in(url: str, kind: str) -> str:
-    """The owner's token on a new device."""
-    body = {"site_key": "DEMO-MAIN-GATE", "type": kind, "name": kind}
-    device = _post(url, "/auth/device/register", body)
-    known = {name: device[name] for name in ("device_id", "device_token")}
-    token = _post(url, "/auth/device/login", known)["access_token"]
-    return str(_post(url, "/employees/login", OWNER, token)["access_token"])
-
-
-def _post(url: str, path: str, body: Any, token: str | None = None) -> Any:
-    headers = {"Idempotency-Key": new_ulid()}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
-    response = httpx.post(f"{url}/v1{path}", json=body, headers=headers, timeout=30)
-    assert response.status_code == 200, response.text
-    return response.json()["data"]
+        store_id = park.mongo.stores.find_one({"name": "Main Gate"})["_id"]
+        async with open_world(park, "CHAIN", store_id, "DEMO-MAIN-GATE") as world:
+            await fill(world)
+            operator = (await world.office.data("POST", "/v1/provider/login", LOGIN))[
+                "access_token"
+            ]
+            tokens = {"till": world.till.token, "office": world.office.token, "operator": operator}
+            yield Visitor(park.url, session, tokens)
 
 
 @pytest.fixture(scope="module")
 def schema(visitor: Visitor) -> BaseSchema:
-    page = httpx.get(f"{visitor.url}/openapi.json").json()
+    page = httpx.get(f"{visitor.url}/openapi.json", timeout=60).json()
     _link(page)
     found = schemathesis.openapi.from_dict(page)
     found.config.update(base_url=visitor.url)
-    return found.exclude(path_regex=ENDS_THE_SESSION)
+    return found.exclude(path_regex=ENDS_SESSIONS)
 
 
 # --- chains -----------------------------------------------------------------------------
@@ -160,14 +150,17 @@ def _ids(
 def test_every_route_keeps_to_its_description(
     schema: BaseSchema, visitor: Visitor, mode: GenerationMode
 ) -> None:
+    visitor.seen.clear()
     operations = [result.ok() for result in schema.get_all_operations()]
     assert len(operations) > 100
     for operation in operations:
         if mode is GenerationMode.POSITIVE or _takes_something(operation):
             _try(operation, visitor, mode)
-    told = visitor.seen
-    assert told[200] > 100
-    assert told[401] < told.total() / 50, "the sessions of this test have ended"
+    told, total = visitor.seen, visitor.seen.total()
+    assert total > 500
+    if mode is GenerationMode.POSITIVE:
+        assert told[200] > total / 10
+        assert told[401] < total / 20, "the sessions of this test have ended"
 
 
 def _takes_something(operation: APIOperation) -> bool:
@@ -189,7 +182,9 @@ def test_chains_of_calls_keep_to_the_description(schema: BaseSchema, visitor: Vi
     """What one route answers is what the next one asks for: ids that are there."""
     seen: Counter[str] = Counter()
 
-    class Chain(schema.as_state_machine()):  # type: ignore[misc]
+    lasting = schema.exclude(path_regex=ENDS_WHAT_IS_THERE)
+
+    class Chain(lasting.as_state_machine()):  # type: ignore[misc]
         def get_call_kwargs(self, case: Any) -> dict[str, Any]:
             return visitor.how(case.operation)
 
@@ -199,4 +194,4 @@ def test_chains_of_calls_keep_to_the_description(schema: BaseSchema, visitor: Vi
 
     Chain.run(settings=settings(GENERATED, max_examples=CHAINS, stateful_step_count=12))
     with_ids = [label for label in seen if "{" in label and label.endswith("200")]
-    assert len(with_ids) > 5, seen
+    assert len(with_ids) >= 3, seen

@@ -26,7 +26,7 @@ class Server:
     def __init__(self, clock: FixedClock) -> None:
         self.clock = clock
         self.heard: list[dict[str, Any]] = []
-        self.logins = 0
+        self.asked = self.logins = 0
         self.token = "token-1"
         self.refuses: tuple[int, str] | None = None
         self.gone = False
@@ -38,6 +38,7 @@ class Server:
         return ApiClient("http://park", transport=httpx.MockTransport(self._handle))
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
         if self.gone:
             raise httpx.ConnectError("unplugged", request=request)
         if request.url.path.endswith("/auth/device/login"):
@@ -74,7 +75,10 @@ def server(clock: FixedClock) -> Server:
 
 
 def heart(server: Server, store: DeviceStore, **more: Any) -> Heart:
-    return Heart(store, server.client(), server.clock, monotonic=lambda: server.monotonic, **more)
+    """Of a device that is logged in."""
+    client = server.client()
+    client.device_token = server.token
+    return Heart(store, client, server.clock, monotonic=lambda: server.monotonic, **more)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -140,14 +144,14 @@ async def test_it_logs_in_again_where_the_token_has_run_out(
     await beating.beat()
     server.token = "token-2"
     await beating.beat()
-    assert (server.logins, len(server.heard)) == (2, 2)
+    assert (server.logins, len(server.heard)) == (1, 2)
 
 
 async def test_it_beats_with_the_device_s_token_whoever_is_logged_in(
     server: Server, store: DeviceStore
 ) -> None:
     async with server.client() as client:
-        client.employee_token = "somebody"
+        client.device_token, client.employee_token = server.token, "somebody"
         await Heart(store, client, server.clock).beat()
     assert len(server.heard) == 1
 
@@ -169,11 +173,11 @@ async def test_a_refusal_is_told_to_who_asks_for_one_beat(
 
 
 async def test_it_goes_on_through_outages_and_refusals(server: Server, store: DeviceStore) -> None:
-    server.gone = True
+    server.gone, asked = True, server.asked
     task = asyncio.create_task(heart(server, store, every=0.001).run_forever())
-    await asyncio.sleep(0)
-    server.gone, server.refuses = False, (403, "E_DEVICE_SUSPENDED")
-    await until(lambda: server.logins)
+    await until(lambda: server.asked > asked + 2)
+    server.gone, server.refuses, asked = False, (403, "E_DEVICE_SUSPENDED"), server.asked
+    await until(lambda: server.asked > asked + 2)
     server.refuses = None
     await until(lambda: len(server.heard) > 2)
     assert not task.done()
@@ -195,3 +199,54 @@ async def test_a_full_or_vanished_disk_does_not_stop_it(
         assert not task.done()
     await until(lambda: server.heard)
     task.cancel()
+
+
+async def test_the_login_at_the_start_is_left_to_the_engine(
+    server: Server, store: DeviceStore
+) -> None:
+    async with server.client() as client:
+        task = asyncio.create_task(Heart(store, client, server.clock, every=0.001).run_forever())
+        await asyncio.sleep(0.02)
+        assert server.asked == 0
+        client.device_token = server.token
+        await until(lambda: server.heard)
+        task.cancel()
+    assert server.logins == 0
+
+
+async def test_R37_who_is_refused_asks_less_and_less_often(
+    server: Server, store: DeviceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    async def noted(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 6:
+            server.refuses = None
+        if len(pauses) == 7:
+            raise asyncio.CancelledError
+
+    server.refuses = (403, "E_DEVICE_SUSPENDED")
+    beating = heart(server, store)
+    monkeypatch.setattr("playpark.device.heart.asyncio.sleep", noted)
+    with pytest.raises(asyncio.CancelledError):
+        await beating.run_forever()
+    assert pauses == [60, 120, 240, 300, 300, 300, 30]
+
+
+async def test_an_outage_is_asked_about_every_30_seconds(
+    server: Server, store: DeviceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    async def noted(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise asyncio.CancelledError
+
+    server.gone = True
+    beating = heart(server, store)
+    monkeypatch.setattr("playpark.device.heart.asyncio.sleep", noted)
+    with pytest.raises(asyncio.CancelledError):
+        await beating.run_forever()
+    assert pauses == [30, 30, 30]
