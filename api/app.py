@@ -73,7 +73,6 @@ from api.settings.models import Overrides
 from api.shifts import routes as shifts
 from api.shifts.models import CashMovement, Shift, ZCounter, ZLink
 from api.sync import routes as sync
-from api.tenancy import models as tenancy_models
 from api.tenancy import routes as tenancy
 from api.tickets import routes as tickets
 from api.tickets.models import Redemption, Ticket
@@ -95,7 +94,6 @@ DOCUMENTS: tuple[type[Model], ...] = (
     *(OpRecord, Event),
     *audit_models.DOCUMENTS,
     *(StoredReconciliation, JobLease),
-    *tenancy_models.DOCUMENTS,
     *secrets_models.DOCUMENTS,
     *provider_models.DOCUMENTS,
 )

@@ -33,7 +33,7 @@ To = Annotated[
 ]
 
 
-@private.post("/approvals/verify_pin", dependencies=needs())
+@private.post("/approvals/verify_pin", dependencies=needs(device=True))
 async def verify_pin(platform: App, scope: Caller, body: VerifyPinIn) -> Envelope[ApprovalGranted]:
     """A supervisor approves one action with their PIN, on the device of who asks for it.
 

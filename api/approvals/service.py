@@ -58,10 +58,9 @@ def token_hash(token: str) -> str:
 async def verify_pin(platform: Platform, scope: Scope, body: VerifyPinIn) -> ApprovalGranted:
     """A single-use token for one action, from the PIN of who may approve it.
 
-    Raises E_PERMISSION where the approver may not approve this or is who asks, or where nobody
-    stands at a counter, and what `proving.prove` raises; wrong PINs count as at the login.
+    Raises E_PERMISSION where the approver may not approve this or is who asks, and what
+    `proving.prove` raises; wrong PINs count as at the login.
     """
-    scope.require_paired()
     told = Told(body.employee_id, body.email, body.pin)
     proof = await proving.prove(platform, scope, told, failure="approval.pin_failed", codes=False)
     approver = proof.actor

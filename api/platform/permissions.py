@@ -6,7 +6,7 @@ two doors, so their `Rights` belong to the kind: `operations.perform` judges the
 `dependencies=performs(KIND.rights)` tells them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -28,7 +28,8 @@ FRESH = timedelta(minutes=15)
 class Rights:
     """What it takes: one permission of `any_of` and all of `all_of`; none at all is every token.
 
-    `person`: somebody who is logged in, where a gate or a kiosk could do it by itself. `fresh`: a
+    `person`: somebody who is logged in, where a gate or a kiosk could do it by itself. `device`: a
+    paired one, where a person without one could do it too (money, tickets, approvals). `fresh`: a
     PIN given within the last 15 minutes. `approvals`: a supervisor's yes to one of these actions
     too, always or in the case that `when` puts into words (R42). `office`: what it takes on an
     ADMIN device instead.
@@ -37,6 +38,7 @@ class Rights:
     any_of: tuple[Permission, ...] = ()
     all_of: tuple[Permission, ...] = ()
     person: bool = False
+    device: bool = False
     fresh: bool = False
     approvals: tuple[ApprovalAction, ...] = ()
     when: str = ""
@@ -48,6 +50,8 @@ class Rights:
 
     def require(self, scope: Scope) -> None:
         """Raises E_PERMISSION, and E_UNAUTHENTICATED where a device asks without a person."""
+        if self.device:
+            scope.require_paired()
         if self.person and scope.actor is None:
             self.require_device(scope)  # what it never does is refused before anybody logs in
         if self.person:
@@ -74,6 +78,8 @@ class Rights:
             parts.append(f"an employee with {names}" if self.person else names)
         elif self.person:
             parts.append("an employee")
+        elif self.device:
+            parts.append("a paired device")
         if self.approvals:
             actions = " or ".join(f"`{action.value}`" for action in self.approvals)
             parts.append(f"an approval {actions}{self.when and ' '}{self.when}")
@@ -90,6 +96,7 @@ class Rights:
             "any_of": [permission.value for permission in self.any_of],
             "all_of": [permission.value for permission in self.all_of],
             "person": self.person,
+            "device": self.device,
             "fresh_pin": self.fresh,
             "approval": [action.value for action in self.approvals],
         }
@@ -128,19 +135,21 @@ class Performs:
 def needs(
     *any_of: Permission,
     person: bool = False,
+    device: bool = False,
     fresh: bool = False,
     approvals: tuple[ApprovalAction, ...] = (),
     when: str = "",
 ) -> list[Dependency]:
     """For `dependencies=` of a route: one of these permissions, and the rest as in `Rights`.
     `approvals` are told only: the service spends them."""
-    rights = Rights(any_of, person=person, fresh=fresh, approvals=approvals, when=when)
-    return [Depends(Needs(rights))]
+    who = Rights(any_of, person=person, device=device, fresh=fresh)
+    return [Depends(Needs(replace(who, approvals=approvals, when=when)))]
 
 
 def performs(rights: Rights) -> list[Dependency]:
-    """For `dependencies=` of a route through the operation door: the rights of its kind."""
-    return [Depends(Performs(rights))]
+    """For `dependencies=` of a route through the operation door: the rights of its kind. The door
+    opens from devices only (`http.OperationDoor`)."""
+    return [Depends(Performs(replace(rights, device=True)))]
 
 
 def require_fresh(platform: Platform, scope: Scope) -> None:

@@ -13,11 +13,10 @@ from playpark.contracts.sync import BatchIn, BatchOut
 private = private_router("sync")
 
 
-@private.post("/sync/batch", dependencies=needs())
+@private.post("/sync/batch", dependencies=needs(device=True))
 async def sync_batch(
     request: Request, platform: App, scope: Caller, body: BatchIn
 ) -> Envelope[BatchOut]:
     """Apply up to 50 operations of this device; each has its own outcome, HTTP 200, and takes what
     its direct route takes."""
-    scope.require_paired()
     return ok(await SyncService(platform).apply(scope, body, await request.json()))

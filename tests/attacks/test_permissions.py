@@ -53,6 +53,7 @@ class Caller:
 
     device: str
     permissions: frozenset[str] | None = None
+    paired: bool = True
 
     def device_can(self, permission: str) -> bool:
         caps = CAN.get(self.device, set())
@@ -69,6 +70,8 @@ class Caller:
         """Status and reason of the refusal that a route owes this caller; None for a welcome."""
         if self.device == "ADMIN" and "on_admin_devices" in rights:
             rights = rights["on_admin_devices"]
+        if rights["device"] and not self.paired:
+            return 403, "capability"
         named = [*rights["any_of"][-1:], *rights["all_of"]]
         if rights["person"] and self.permissions is None:
             return (401, None) if all(map(self.device_can, named)) else (403, "capability")
@@ -167,6 +170,17 @@ async def test_attack_6_each_role_does_what_is_declared_and_no_more(
     async with park.connect(device, **PEOPLE[role]) as person:
         me = await person.data("GET", "/v1/employees/me")
         caller = Caller(device, frozenset(me["permissions"]))
+        assert await walk(private, person, caller) == []
+
+
+async def test_attack_6_a_person_without_a_device_does_what_is_declared_and_no_more(
+    park: OwnPark, private: list[Route]
+) -> None:
+    tenant_id = park.mongo.tenants.find_one({"name": "Bangkok Play Park"})["_id"]
+    async with httpx.AsyncClient(base_url=park.url, timeout=30) as http:
+        person = await Outsider(http).staff(**OWNER, tenant=tenant_id)
+        me = await person.data("GET", "/v1/employees/me")
+        caller = Caller("ADMIN", frozenset(me["permissions"]), paired=False)
         assert await walk(private, person, caller) == []
 
 

@@ -1,5 +1,0 @@
-"""What tenancy stores."""
-
-from api.platform.documents import Model
-
-DOCUMENTS: tuple[type[Model], ...] = ()
