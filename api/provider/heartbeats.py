@@ -5,8 +5,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from pymongo.errors import DuplicateKeyError
-
 from api.identity.models import Device
 from api.platform.scope import Scope
 from api.platform.services import Platform
@@ -101,11 +99,8 @@ async def _turn(
         begun = sorted(set(troubles) - known)
         await alerts.settle(work, scope, ended=ended, begun=begun)
 
-    try:
-        await platform.uow.run(transaction)
-    except DuplicateKeyError:
-        # Two first heartbeats at once: the second time the other one is there.
-        await platform.uow.run(transaction)
+    # Of two first heartbeats at once the later transaction starts again and finds the other's.
+    await platform.uow.run(transaction)
 
 
 async def health(work: Work, devices: Sequence[Device]) -> list[DeviceHealth]:

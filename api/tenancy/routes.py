@@ -95,7 +95,7 @@ async def withdraw_site_key(
 # --- devices ----------------------------------------------------------------------------
 
 
-@private.get("/devices/me", dependencies=needs())
+@private.get("/devices/me", dependencies=needs(device=True))
 async def my_device(platform: App, scope: Caller) -> Envelope[DeviceView]:
     """The calling device and its capabilities."""
     return ok(await devices.own(platform.uow.reading(), scope))

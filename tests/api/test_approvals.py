@@ -69,7 +69,7 @@ async def test_R42_neither_token_nor_pin_is_stored_anywhere(
     assert "'9999'" not in everything
 
 
-async def test_R42_nobody_approves_what_they_ask_for_themselves(till: Outsider) -> None:
+async def test_attack_12_nobody_approves_what_they_ask_for_themselves(till: Outsider) -> None:
     await till.staff(**SUPERVISOR)
     status, error = await refused(till, asking())
     assert (status, error["code"]) == (403, "E_PERMISSION")

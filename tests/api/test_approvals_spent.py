@@ -152,7 +152,7 @@ async def test_R42_an_approval_lets_one_operation_through_and_names_who_approved
     assert (await counter.effects(), await counter.used()) == (1, 1)
 
 
-async def test_R42_a_used_token_lets_nothing_else_through(counter: Counter) -> None:
+async def test_attack_11_a_used_token_lets_nothing_else_through(counter: Counter) -> None:
     token = await counter.approve()
     await counter.give_back(token)
     assert await counter.refusal(token) == "approval_required"
@@ -179,7 +179,7 @@ async def test_R42_the_same_operation_again_is_answered_without_another_approval
     ],
     ids=str,
 )
-async def test_R42_an_approval_of_something_else_does_not_count_and_stays_unspent(
+async def test_attack_11_an_approval_of_something_else_does_not_count_and_stays_unspent(
     counter: Counter, granted_for: dict[str, Any]
 ) -> None:
     token = await counter.approve(**granted_for)
@@ -203,7 +203,7 @@ async def test_R42_the_operation_to_come_can_be_approved_by_its_op_id(counter: C
     assert (await counter.give_back(token, op_id=op_id)).answer.approved_by == "Somchai"
 
 
-async def test_R42_after_two_minutes_an_approval_is_over(counter: Counter) -> None:
+async def test_attack_11_after_two_minutes_an_approval_is_over(counter: Counter) -> None:
     just_in_time, too_late = await counter.approve(), await counter.approve()
     counter.park.clock.advance(timedelta(seconds=119, milliseconds=999))
     await counter.give_back(just_in_time)
@@ -256,7 +256,9 @@ async def test_R42_an_approval_is_spent_on_the_device_it_was_given_on(counter: C
     assert (await counter.give_back(token)).answer.approved_by == "Somchai"
 
 
-async def test_R42_where_nobody_asks_there_is_nobody_else_to_approve(counter: Counter) -> None:
+async def test_attack_12_where_nobody_asks_there_is_nobody_else_to_approve(
+    counter: Counter,
+) -> None:
     """A client that leaves out who acts would make every approver another person."""
     at_the_till = counter.till.token
     login = {key: counter.till.device[key] for key in ("device_id", "device_token")}

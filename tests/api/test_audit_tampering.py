@@ -49,7 +49,7 @@ async def test_R45_a_sound_trail_is_whole_and_counted(trail: Park) -> None:
 
 @PLACES
 @pytest.mark.parametrize("field", FIELDS)
-async def test_R45_an_edited_field_names_its_row(trail: Park, field: str, seq: int) -> None:
+async def test_attack_42_an_edited_field_names_its_row(trail: Park, field: str, seq: int) -> None:
     with trail.tampered():
         row = trail.row(GATE, seq)
         trail.put(row | {field: other(row[field])}, instead_of=row)
@@ -127,7 +127,9 @@ async def test_R45_the_last_row_with_a_fitting_hash_contradicts_the_head(trail: 
 @pytest.mark.parametrize(
     ("seq", "kind"), [(1, "missing"), (3, "missing"), (ROWS, "truncated")], ids=str
 )
-async def test_R45_a_deleted_row_is_named(trail: Park, chain: str, seq: int, kind: str) -> None:
+async def test_attack_42_a_deleted_row_is_named(
+    trail: Park, chain: str, seq: int, kind: str
+) -> None:
     with trail.tampered():
         trail.db.audits.delete_one({"chain": chain, "seq": seq})
         assert await trail.broken() == [(kind, f"{chain}:{seq}")]
@@ -153,7 +155,7 @@ async def test_R45_a_deleted_row_is_missed_though_the_others_were_renumbered(tra
 
 @PLACES
 @pytest.mark.parametrize("forged", ["sealed", "copied", "nonsense"])
-async def test_R45_an_inserted_row_is_named(trail: Park, seq: int, forged: str) -> None:
+async def test_attack_42_an_inserted_row_is_named(trail: Park, seq: int, forged: str) -> None:
     with trail.tampered():
         trail.allow_duplicates()
         for own_id in (f"{TILL}:{seq}a", "0", new_ulid()):
@@ -202,7 +204,7 @@ async def test_R45_an_inserted_row_is_named_though_the_others_were_renumbered(
 
 @pytest.mark.parametrize(("one", "two"), [(1, 2), (3, 4), (2, 5), (1, ROWS), (5, ROWS)], ids=repr)
 @pytest.mark.parametrize("how", ["ids", "numbers", "contents"])
-async def test_R45_two_swapped_rows_are_out_of_order(
+async def test_attack_42_two_swapped_rows_are_out_of_order(
     trail: Park, one: int, two: int, how: str
 ) -> None:
     with trail.tampered():
@@ -238,7 +240,9 @@ async def test_R45_a_row_that_was_moved_to_another_chain_is_named_once(trail: Pa
             )
 
 
-async def test_R45_rows_that_were_cut_off_are_named_where_the_head_stands(trail: Park) -> None:
+async def test_attack_42_rows_that_were_cut_off_are_named_where_the_head_stands(
+    trail: Park,
+) -> None:
     with trail.tampered():
         trail.truncate(TILL, 4, head=False)
         assert await trail.broken() == [("truncated", f"{TILL}:5")]

@@ -140,7 +140,7 @@ async def test_opposite_steps_at_once_leave_device_and_session_agreed(office: Ba
 # --- on the very next request -----------------------------------------------------------
 
 
-async def test_14_a_suspension_bites_on_the_next_request_and_ends_with_the_next(
+async def test_attack_14_a_suspension_bites_on_the_next_request_and_ends_with_the_next(
     office: BackOffice,
 ) -> None:
     till, tokens, refresh = await staffed(office)
@@ -155,7 +155,7 @@ async def test_14_a_suspension_bites_on_the_next_request_and_ends_with_the_next(
     assert (await till.call("POST", "/v1/auth/refresh", refresh)).status_code == 200
 
 
-async def test_14_a_revocation_bites_on_the_next_request(office: BackOffice) -> None:
+async def test_attack_14_a_revocation_bites_on_the_next_request(office: BackOffice) -> None:
     till, tokens, refresh = await staffed(office)
     await told(await office.step(till, "revoke"))
     refused = (403, "E_DEVICE_REVOKED")
@@ -166,7 +166,7 @@ async def test_14_a_revocation_bites_on_the_next_request(office: BackOffice) -> 
     assert refusal(await till.call("POST", "/v1/auth/device/login", wrong))[0] == 401
 
 
-async def test_14_a_rotation_kills_every_token_issued_before(office: BackOffice) -> None:
+async def test_attack_14_a_rotation_kills_every_token_issued_before(office: BackOffice) -> None:
     till, tokens, refresh = await staffed(office)
     fresh = (await told(await office.step(till, "rotate")))["device_token"]
     assert {status for status, _ in (await answers_to(till, tokens)).values()} == {401}
@@ -197,7 +197,7 @@ async def test_the_last_use_of_a_token_is_empty_until_it_is_used(office: BackOff
     assert used["token_used_at"] == used["last_login_at"] > before["last_login_at"]
 
 
-async def test_14_a_login_that_meets_a_rotation_gets_no_living_token(
+async def test_attack_14_a_login_that_meets_a_rotation_gets_no_living_token(
     office: BackOffice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rotation falls between the login's reads: at each of them once."""
@@ -222,7 +222,7 @@ async def test_14_a_login_that_meets_a_rotation_gets_no_living_token(
 
 
 @pytest.mark.parametrize("call", ["login", "refresh"])
-async def test_14_a_pin_that_meets_a_rotation_gets_no_living_token(
+async def test_attack_14_a_pin_that_meets_a_rotation_gets_no_living_token(
     office: BackOffice, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     """The rotation falls between the request's first read and its own write."""
@@ -351,7 +351,9 @@ async def test_a_revoked_device_is_not_changed(office: BackOffice) -> None:
     ],
     ids=str,
 )
-async def test_7_only_what_may_change_changes(office: BackOffice, body: dict[str, Any]) -> None:
+async def test_attack_7_only_what_may_change_changes(
+    office: BackOffice, body: dict[str, Any]
+) -> None:
     device_id = office.owner.device["device_id"]
     before = await office.db["devices"].find_one({"_id": device_id})
     answer = await office.owner.call("PATCH", one(office.owner), body)
@@ -422,7 +424,7 @@ async def test_R40_only_who_manages_devices_may(
 
 
 @pytest.mark.parametrize("device_id", ["$ne", "a.b", "x" * 41, "%7B%22$ne%22:1%7D", "a%00b"])
-async def test_28_an_id_is_an_id(office: BackOffice, device_id: str) -> None:
+async def test_attack_28_an_id_is_an_id(office: BackOffice, device_id: str) -> None:
     answer = await office.owner.call("GET", f"{DEVICES}/{device_id}")
     assert refusal(answer)[0] == 422
 
@@ -445,7 +447,7 @@ async def test_devices_are_listed_by_status_and_type(office: BackOffice) -> None
 # --- secrets and the trail --------------------------------------------------------------
 
 
-async def test_15_a_device_token_is_told_once_and_never_again(office: BackOffice) -> None:
+async def test_attack_15_a_device_token_is_told_once_and_never_again(office: BackOffice) -> None:
     with structlog.testing.capture_logs() as logs:
         till = await office.device("POS", **CASHIER)
         first = till.device["device_token"]

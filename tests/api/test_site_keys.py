@@ -71,7 +71,9 @@ async def test_the_demo_parks_key_works_as_it_is_written_only(office: BackOffice
     assert (await office.register("demo-main-gate")).status_code == 401
 
 
-async def test_16_a_one_time_key_pairs_one_of_twenty_that_try_at_once(office: BackOffice) -> None:
+async def test_attack_16_a_one_time_key_pairs_one_of_twenty_that_try_at_once(
+    office: BackOffice,
+) -> None:
     made = await office.key()
     answers = await asyncio.gather(*(office.register(made["site_key"]) for _ in range(20)))
     assert sorted(answer.status_code for answer in answers) == [200] + [401] * 19
@@ -81,7 +83,7 @@ async def test_16_a_one_time_key_pairs_one_of_twenty_that_try_at_once(office: Ba
     assert await office.db["devices"].count_documents({"registered_by": row["created_by"]}) >= 1
 
 
-async def test_16_a_counted_key_pairs_as_many_as_it_says(office: BackOffice) -> None:
+async def test_attack_16_a_counted_key_pairs_as_many_as_it_says(office: BackOffice) -> None:
     made = await office.key(uses=3)
     answers = await asyncio.gather(*(office.register(made["site_key"]) for _ in range(12)))
     paired = [answer.json()["data"] for answer in answers if answer.status_code == 200]
@@ -96,7 +98,7 @@ async def test_a_key_without_a_limit_pairs_on(office: BackOffice) -> None:
     assert {answer.json()["data"]["status"] for answer in answers} == {"active"}
 
 
-async def test_16_whatever_is_wrong_with_a_key_looks_the_same(office: BackOffice) -> None:
+async def test_attack_16_whatever_is_wrong_with_a_key_looks_the_same(office: BackOffice) -> None:
     spent, withdrawn, expired = [await office.key() for _ in range(3)]
     await office.register(spent["site_key"])
     path = f"{KEYS}/{withdrawn['site_key_id']}/withdraw"
@@ -124,7 +126,9 @@ async def test_16_whatever_is_wrong_with_a_key_looks_the_same(office: BackOffice
     assert len({str(each) for each in told}) == 1, told
 
 
-async def test_16_a_pending_device_has_no_access_until_it_is_approved(office: BackOffice) -> None:
+async def test_attack_16_a_pending_device_has_no_access_until_it_is_approved(
+    office: BackOffice,
+) -> None:
     device = await office.pending()
     login = {key: device.device[key] for key in ("device_id", "device_token")}
     refused = await device.call("POST", "/v1/auth/device/login", login)
@@ -291,7 +295,7 @@ async def test_a_key_that_makes_no_sense_is_refused(
 @pytest.mark.parametrize(
     "site_key", [{"$ne": ""}, {"$gt": ""}, ["DEMO-MAIN-GATE"], "x", "a b c d", 1]
 )
-async def test_28_a_key_is_text(office: BackOffice, site_key: Any) -> None:
+async def test_attack_28_a_key_is_text(office: BackOffice, site_key: Any) -> None:
     assert refusal(await office.register(site_key)) == (422, "E_VALIDATION")
 
 

@@ -186,7 +186,7 @@ async def test_R29_a_used_receipt_number_is_flagged_on_a_committed_sale(till: Ou
     assert "receipt_no_duplicate" in results[1]["result"]["sale"]["flags"]
 
 
-async def test_R36_a_clock_that_is_far_off_is_clamped_and_flagged(till: Outsider) -> None:
+async def test_attack_21_a_clock_that_is_far_off_is_clamped_and_flagged(till: Outsider) -> None:
     body = await carousel(till)
     future = op("sale", body, 1) | {"occurred_at": now(3600)}
     past = op("sale", body, 2) | {"occurred_at": "1970-01-01T00:00:00Z"}

@@ -108,7 +108,7 @@ def test_R43_what_was_issued_is_read_again() -> None:
     ],
     ids=str,
 )
-def test_R43_a_token_with_a_wrong_or_missing_claim_is_refused(change: dict[str, Any]) -> None:
+def test_attack_13_a_token_with_a_wrong_or_missing_claim_is_refused(change: dict[str, Any]) -> None:
     header, payload = good()
     wrong = {name: value for name, value in (payload | change).items() if value is not None}
     assert refused(signed(wrong, header)) is ErrorCode.UNAUTHENTICATED
@@ -147,20 +147,20 @@ def test_R43_a_token_that_has_run_out_says_so() -> None:
     ],
     ids=str,
 )
-def test_R43_a_token_with_another_header_is_refused(change: dict[str, Any]) -> None:
+def test_attack_13_a_token_with_another_header_is_refused(change: dict[str, Any]) -> None:
     header, payload = good()
     odd = {name: value for name, value in (header | change).items() if value is not None}
     assert refused(signed(payload, odd)) is ErrorCode.UNAUTHENTICATED
 
 
-def test_R43_a_token_without_a_signature_is_refused() -> None:
+def test_attack_13_a_token_without_a_signature_is_refused() -> None:
     header, payload = good()
     text = f"{part(header | {'alg': 'none'})}.{part(payload)}."
     assert refused(text) is ErrorCode.UNAUTHENTICATED
     assert refused(f"{part(header)}.{part(payload)}.") is ErrorCode.UNAUTHENTICATED
 
 
-def test_R43_a_token_signed_with_another_key_is_refused() -> None:
+def test_attack_13_a_token_signed_with_another_key_is_refused() -> None:
     header, payload = good()
     other = "another-secret-of-somebody-elses-server"
     assert refused(signed(payload, header, other)) is ErrorCode.UNAUTHENTICATED
@@ -168,7 +168,7 @@ def test_R43_a_token_signed_with_another_key_is_refused() -> None:
     assert refused(signed(payload, theirs, other)) is ErrorCode.UNAUTHENTICATED
 
 
-def test_R43_a_public_key_is_no_secret() -> None:
+def test_attack_13_a_public_key_is_no_secret() -> None:
     """The confusion of HS256 with RS256: there is no public key here, and one does not sign."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     form = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)

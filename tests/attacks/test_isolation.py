@@ -304,7 +304,7 @@ async def test_R44_a_kiosk_by_itself_reads_what_it_sold_and_nothing_else(world: 
 # --- the walk that changes what is one's own ----------------------------------------------
 
 
-async def test_attacks_1_2_3_ids_of_others_answer_like_unknown_ones(
+async def test_attack_1_2_3_ids_of_others_answer_like_unknown_ones(
     world: Worlds, private: list[Route]
 ) -> None:
     own, other, theirs = world
