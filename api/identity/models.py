@@ -84,8 +84,8 @@ class SiteKey(Model):
     store_id: str | None
     created_at: StoredTime = UNSTAMPED
     updated_at: StoredTime = UNSTAMPED
-    site_key_id: str
-    prefix: str
+    site_key_id: str = ""
+    prefix: str = ""
     auto_approve: bool = False
     uses: int | None = None
     used: int = 0
