@@ -111,7 +111,7 @@ async def _store_of(work: Work, key: SiteKey, named: str | None) -> Store:
         wanted = open_ones[0].id if open_ones else ""
     # Written, not only read: a change of the store that happens meanwhile would tell the devices
     # that there are, and miss this one.
-    store = await StoreRepository(work, key.tenant_id, wanted).change({}, _id=wanted, active=True)
+    store = await StoreRepository(work, key.tenant_id, wanted).hold(_id=wanted, active=True)
     if store is None:
         raise _bad_key()
     return store

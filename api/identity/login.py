@@ -157,8 +157,8 @@ async def _prepare(work: Work, authority: DeviceAuthority) -> None:
     found = await documents.find_one(_id=authority.id)
     if found is not None and found.store_id == authority.store_id:
         return
-    tenant = await TenantRepository(work, *area).change({}, _id=authority.tenant_id)
-    store = await StoreRepository(work, *area).change({}, _id=authority.store_id)
+    tenant = await TenantRepository(work, *area).hold(_id=authority.tenant_id)
+    store = await StoreRepository(work, *area).hold(_id=authority.store_id)
     if tenant is None or store is None:
         raise unauthenticated()
     fresh = _authority(tenant, store, authority.id.removeprefix(_session_id("")))

@@ -112,8 +112,8 @@ class EmployeeRepository(Repository[Employee]):
 
     async def enter(self, employee_id: str, ver: int) -> Employee | None:
         """Note a login; None where the PIN or the status has changed since `ver` was read."""
-        told = {"$set": {"last_login_at": self.work.now}}
-        return await self.change(told, _id=employee_id, ver=ver, status="active")
+        told = {"last_login_at": self.work.now}
+        return await self.hold(told, _id=employee_id, ver=ver, status="active")
 
 
 class RoleRepository(Repository[Role]):

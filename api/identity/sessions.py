@@ -114,7 +114,7 @@ async def _rotate(platform: Platform, scope: Scope, claims: Claims) -> EmployeeS
     async def write(work: Work) -> tuple[DeviceAuthority, Actor]:
         # A change of what people may do writes this document too: the database puts the two in
         # an order, and the session cannot hold what was true before.
-        if not await EmployeeRepository.of(work, scope).update_one({}, _id=who, status="active"):
+        if await EmployeeRepository.of(work, scope).hold(_id=who, status="active") is None:
             raise unauthenticated()
         actor, authority = await _authority(work, scope, who)
         renewed = {**authority, "refresh_jti": jti, "refreshed_at": work.now}

@@ -15,6 +15,7 @@ from api.platform.documents import Model
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from playpark.errors import ErrorCode, PlayParkError
+from playpark.ids import new_ulid
 
 D = TypeVar("D", bound=Model)
 MAX_PAGE = 200
@@ -123,6 +124,13 @@ class Repository(Generic[D]):
             session=self.work.session,
         )
         return self._parse(found)
+
+    async def hold(self, update: Mapping[str, Any] | None = None, **conditions: Any) -> D | None:
+        """Change one document so that no other transaction that holds or changes it can stand
+        beside this one: the later starts again. MongoDB takes a write that changes nothing for no
+        write, so it leaves a mark of its own. None for no match."""
+        told = {**(update or {}), "held_by": new_ulid()}
+        return await self.change({"$set": told}, **conditions)
 
     def _confined(self, document: D) -> dict[str, Any]:
         # What model_dump_doc() answers, in a third of its time: only the id has another name.

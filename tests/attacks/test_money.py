@@ -235,12 +235,17 @@ async def test_attack_38_no_more_is_given_back_than_was_paid(
     assert park.mongo.sales.find_one({"_id": sale_id})["refunded"] == RIDE
 
 
-async def test_attack_38_two_refunds_at_once_give_back_once(park: OwnPark, till: Outsider) -> None:
+@pytest.mark.parametrize("what", [{}, {"amount": RIDE}], ids=["whole", "amount"])
+async def test_attack_38_two_refunds_at_once_give_back_once(
+    park: OwnPark, office: Outsider, till: Outsider, what: dict[str, Any]
+) -> None:
+    sections = {"sales": {"refund_by_amount": True}}
+    await tell(office, "PUT", "/settings", {"scope": "store", "sections": sections})
     sale_id = (await till.sell(("Carousel ride", 1)))["sale"]["sale_id"]
     who = {"email": "supervisor@demo.playpark", "pin": "9999"}
     approvals = [await approve(till, "refund", sale_id, **who) for _ in range(2)]
     answers = await asyncio.gather(
-        *(ask(till, "/v1/refunds", refund_of(sale_id), approval=each) for each in approvals)
+        *(ask(till, "/v1/refunds", refund_of(sale_id, **what), approval=each) for each in approvals)
     )
     assert sorted(answer.status_code for answer in answers) == [200, 409]
     assert park.mongo.refunds.count_documents({"sale_id": sale_id}) == 1

@@ -4,6 +4,7 @@ and process (R14–R16, R20, R35; ATTACKS 20, 22–25)."""
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -64,8 +65,17 @@ async def ride(till: Outsider, **more: Any) -> dict[str, Any]:
 async def test_attack_20_fifty_gates_on_three_processes_admit_one_guest(
     park: OwnPark, mongo_uri: str, till: Outsider
 ) -> None:
-    sold = await till.sell(("Carousel ride", 1))
-    shown = {"qr_token": sold["tickets"][0]["qr_token"]}
+    """The scans lie ten seconds apart, so that it is the quota alone that refuses."""
+    (ticket,) = (await till.sell(("Carousel ride", 1)))["tickets"]
+    now, which = datetime.now(UTC), {"ticket_id": ticket["ticket_id"]}
+    park.mongo.tickets.update_one(which, {"$set": {"valid_from": now - timedelta(days=1)}})
+    shown = [
+        {
+            "qr_token": ticket["qr_token"],
+            "occurred_at": (now - timedelta(seconds=10 * n)).isoformat(),
+        }
+        for n in reversed(range(50))
+    ]
     with ExitStack() as processes:
         more = [processes.enter_context(running_api(mongo_uri, park.mongo.name)) for _ in range(2)]
         gates = [
@@ -73,15 +83,14 @@ async def test_attack_20_fifty_gates_on_three_processes_admit_one_guest(
             for url in (park.url, *more)
         ]
         answers = await asyncio.gather(
-            *(tell(gates[n % 3], "POST", "/tickets/redeem", shown) for n in range(50))
+            *(tell(gates[n % 3], "POST", "/tickets/redeem", each) for n, each in enumerate(shown))
         )
         for gate in gates:
             await gate.http.aclose()
     assert sorted(answer["result"] for answer in answers) == ["fail"] * 49 + ["pass"]
     assert {answer["reason"] for answer in answers} == {None, "duplicate_use"}
-    ticket = park.mongo.tickets.find_one({"ticket_id": sold["tickets"][0]["ticket_id"]})
-    rows = list(park.mongo.redemptions.find({"ticket_id": ticket["ticket_id"]}))
-    assert ticket["used"] == 1
+    assert park.mongo.tickets.find_one(which)["used"] == 1
+    rows = list(park.mongo.redemptions.find(which))
     assert sorted(row["result"] for row in rows) == ["fail"] * 49 + ["pass"]
 
 
