@@ -6,12 +6,17 @@ PLAYPARK_RECORD=1 it writes them, otherwise it compares their shapes.
 
 import json
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+
+import httpx
+import pytest
 
 from playpark.ids import is_ulid
 from playpark.resources import config_path
 from tests.api.story import tell_all
+from tests.conftest import running_api
 from tests.outside import Outsider
 
 FILE = "openapi-examples.json"
@@ -24,6 +29,14 @@ def shape(value: Any) -> Any:
     if isinstance(value, list):
         return [shape(value[0])] if value else []
     return "text" if isinstance(value, str) else type(value).__name__
+
+
+@pytest.fixture
+async def outside(mongo_uri: str, database: str) -> AsyncIterator[Outsider]:
+    """Somebody in a park where nothing has happened yet: lists hold what the story made."""
+    with running_api(mongo_uri, f"{database}_examples") as url:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+            yield Outsider(http)
 
 
 async def test_every_route_has_an_example_that_the_server_still_answers(
