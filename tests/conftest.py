@@ -139,6 +139,6 @@ class running_api:  # noqa: N801 - used like a function
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(40)
         assert self._process.stdout is not None
         self._process.stdout.close()

@@ -111,9 +111,9 @@ class Usage:
         if scope.device.paired:
             _add(counts, (month, DEVICE, scope.device.device_id))
 
-    async def flush(self, uow: UnitOfWork) -> None:
-        """Write what waits, a tenant a transaction. What cannot be written now waits on; a commit
-        of which nothing was heard may then be counted twice."""
+    async def flush(self, uow: UnitOfWork) -> bool:
+        """Write what waits, a tenant a transaction; False where the database is away. What cannot
+        be written now waits on; a commit of which nothing was heard may be counted twice."""
         for tenant_id in list(self._waiting):
             counts = self._waiting.pop(tenant_id)
             try:
@@ -121,7 +121,8 @@ class Usage:
             except (PlayParkError, PyMongoError) as away:
                 log.warning("usage waits", error=type(away).__name__)
                 self._keep(tenant_id, counts)
-                return
+                return False
+        return True
 
     async def _write(self, uow: UnitOfWork, tenant_id: str, counts: Counts) -> None:
         async def add(work: Work) -> None:
@@ -151,12 +152,15 @@ async def writing(
     finally:
         # Never cancelled: a commit that is cut off could be counted twice.
         over.set()
-        await task
-        await usage.flush(uow)
+        if await task:  # where the database is away, nobody waits for it twice
+            await usage.flush(uow)
 
 
-async def _until(over: asyncio.Event, usage: Usage, uow: UnitOfWork, every: timedelta) -> None:
+async def _until(over: asyncio.Event, usage: Usage, uow: UnitOfWork, every: timedelta) -> bool:
+    """Whether the last time all was written."""
+    written = True
     while not over.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), every.total_seconds())
-        await usage.flush(uow)
+        written = await usage.flush(uow)
+    return written

@@ -35,7 +35,7 @@ from tests.api.own_park import own_park
 from tests.attacks.worlds import fill, open_world
 
 FULL = bool(os.environ.get("PLAYPARK_FULL"))
-CASES, CHAINS = (200, 500) if FULL else (2, 12)
+CASES, CHAINS = (200, 500) if FULL else (3, 12)
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -162,7 +162,7 @@ def test_every_route_keeps_to_its_description(
         if mode is GenerationMode.POSITIVE or _takes_something(operation):
             _try(operation, visitor, mode)
     told, total = visitor.seen, visitor.seen.total()
-    assert total > 500
+    assert total > len(operations)
     if mode is GenerationMode.POSITIVE:
         assert told[200] > total / 10
         assert told[401] < total / 20, "the sessions of this test have ended"
