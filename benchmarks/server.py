@@ -24,7 +24,7 @@ from api.platform.scope import Scope
 from api.platform.services import Platform
 from api.platform.settings import Settings
 from api.sales.service import Selling
-from api.tickets.service import Redeeming
+from api.tickets.redeeming import Redeeming
 from benchmarks.limits import PLENTY
 from benchmarks.raw import Raw
 from playpark.contracts.sales import SaleIn

@@ -8,7 +8,13 @@ as a whole are kept as JSON.
 from typing import Any
 
 from api.platform.documents import UNSTAMPED, Field, Model, ODMConfigDict, StoredTime, ascending
-from playpark.contracts.catalog import PackageKind, SalesChannel, TaxMode
+from playpark.contracts.catalog import (
+    PackageKind,
+    PendingPolicy,
+    SalesChannel,
+    SlipPolicy,
+    TaxMode,
+)
 from playpark.contracts.pricing import PaymentMethod
 from playpark.contracts.rules import DiscountLevel, RuleKind
 
@@ -26,6 +32,11 @@ class Zone(Model):
     name: str
     name_th: str
     credit_price: int | None = None
+    capacity: int | None = None
+    reentry_needs_exit: bool = False
+    pending: PendingPolicy = PendingPolicy.ADMIT
+    slip: SlipPolicy = SlipPolicy.NEVER
+    offline_credit_limit: int = 0
     active: bool = True
 
 

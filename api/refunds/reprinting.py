@@ -19,7 +19,7 @@ from api.refunds.repository import ReprintCounter, ReprintRepository
 from api.sales import views as sales
 from api.sales.sold import Sold, read
 from api.shifts import service as shifts
-from api.tickets import service as tickets
+from api.tickets import issuing as tickets
 from api.tickets.models import Ticket
 from api.tickets.repository import TicketRepository
 from playpark.clock import business_date, business_day_start

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
-from api.tickets.service import TicketSpec
+from api.tickets.issuing import TicketSpec
 from playpark.clock import business_day_start
 from playpark.contracts.catalog import PackageKind, PackageView
 from playpark.contracts.pricing import MAX_TICKETS, PricedCart, Slice

@@ -24,7 +24,7 @@ from api.sales.models import Payment, Sale
 from api.sales.repository import PaymentRepository, SaleRepository
 from api.sales.views import summary, view
 from api.shifts import service as shifts
-from api.tickets import service as tickets
+from api.tickets import issuing as tickets
 from api.tickets.models import Ticket
 from playpark.clock import business_date, business_day_start
 from playpark.contracts.approvals import ApprovalAction, EmployeeRef

@@ -6,7 +6,7 @@ from api.platform.scope import Scope
 from api.platform.uow import Work
 from api.sales.models import Payment, Sale
 from api.sales.repository import PaymentRepository, SaleRepository
-from api.tickets import service as tickets
+from api.tickets import issuing as tickets
 from api.tickets.models import Ticket
 from playpark.errors import ErrorCode, PlayParkError
 

@@ -9,7 +9,8 @@ from api.platform.uow import Work
 from api.sales.models import Payment, Sale, TrainingSale
 from api.sales.repository import TrainingRepository
 from api.sales.views import view
-from api.tickets.service import TRAINING_PREFIX, TicketSpec
+from api.tickets.issuing import TicketSpec
+from api.tickets.redeeming import TRAINING_PREFIX
 from playpark.clock import business_day_start
 from playpark.contracts.sales import SaleAnswer, SaleIn
 from playpark.contracts.tickets import TicketView

@@ -20,7 +20,7 @@ from api.refunds.service import REFUND
 from api.refunds.voiding import VOID
 from api.sales.service import Selling
 from api.shifts import service as shifts
-from api.tickets.service import Redeeming
+from api.tickets.redeeming import Redeeming
 from api.timecards import service as timecards
 from playpark.contracts.sync import MAX_OPS, BatchIn, BatchOut, OpIn, OpKind, OpResult, OpStatus
 from playpark.contracts.tickets import RedemptionResult, RedemptionView

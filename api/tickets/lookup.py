@@ -8,8 +8,9 @@ from api.platform.scope import Scope
 from api.platform.services import Platform
 from api.platform.uow import Work
 from api.receipts.repository import LedgerRepository
-from api.tickets import service
+from api.tickets import issuing
 from api.tickets.models import Ticket
+from api.tickets.redeeming import Redeeming
 from api.tickets.repository import TicketRepository
 from playpark.contracts.tickets import FailReason, RedeemIn, TicketView
 from playpark.errors import ErrorCode, PlayParkError
@@ -42,7 +43,7 @@ async def find(platform: Platform, scope: Scope, wanted: Wanted) -> list[TicketV
         sale_id = await _sale_of_receipt(work, scope, wanted.receipt_no)
         return await _of_sale(work, scope, sale_id)
     body = RedeemIn(short_code=wanted.short_code, qr_token=wanted.qr)
-    shown = await service.Redeeming(platform).find(scope, body)
+    shown = await Redeeming(platform).find(scope, body)
     if isinstance(shown, FailReason):
         return []
     tickets = TicketRepository.of(work, scope)
@@ -61,7 +62,7 @@ async def ticket(platform: Platform, scope: Scope, ticket_id: str) -> TicketView
 
 def view(ticket: Ticket) -> TicketView:
     """A ticket as it is now, without its token."""
-    return service.view(ticket, None).model_copy(
+    return issuing.view(ticket, None).model_copy(
         update={
             "sale_id": ticket.sale_id,
             "refunded": ticket.refunded,
@@ -71,7 +72,7 @@ def view(ticket: Ticket) -> TicketView:
 
 
 async def _of_sale(work: Work, scope: Scope, sale_id: str) -> list[TicketView]:
-    found = await service.of_sale(work, scope, sale_id, **scope.own_only)
+    found = await issuing.of_sale(work, scope, sale_id, **scope.own_only)
     return [view(each) for each in found]
 
 

@@ -8,7 +8,8 @@ from api.platform.envelope import ok
 from api.platform.http import Cursor, Door, Limit, private_router
 from api.platform.permissions import needs, performs
 from api.platform.services import App, Caller
-from api.tickets import lookup, service
+from api.tickets import lookup
+from api.tickets.redeeming import Redeeming, summary
 from api.tickets.repository import RedemptionRepository
 from playpark.contracts.base import Envelope, IdStr, Page
 from playpark.contracts.employees import Permission
@@ -19,14 +20,14 @@ private = private_router("tickets")
 LOOK = needs(Permission.REDEEM, Permission.SELL)
 
 
-@private.post("/tickets/redeem", dependencies=performs(service.Redeeming.rights))
-@private.post("/redemptions", dependencies=performs(service.Redeeming.rights))
+@private.post("/tickets/redeem", dependencies=performs(Redeeming.rights))
+@private.post("/redemptions", dependencies=performs(Redeeming.rights))
 async def redeem(door: Door, body: RedeemIn) -> Envelope[RedemptionView]:
     """Admit or refuse: one `redemptions` row either way, HTTP 200.
 
     Without an Idempotency-Key the server makes one; `simulate` writes nothing.
     """
-    redeeming = service.Redeeming(door.platform)
+    redeeming = Redeeming(door.platform)
     if body.simulate:
         return ok(await redeeming.simulate(door.scope, body))
     return await door.perform(redeeming.kind, body, key_required=False)
@@ -39,7 +40,7 @@ async def list_redemptions(
     """The store's redemptions, PASS and FAIL, newest first."""
     rows = RedemptionRepository.of(platform.uow.reading(), scope)
     found, more = await rows.page(limit, cursor)
-    return ok(Page(items=[service.summary(row) for row in found], next_cursor=more))
+    return ok(Page(items=[summary(row) for row in found], next_cursor=more))
 
 
 @private.get("/tickets", dependencies=LOOK)

@@ -84,12 +84,37 @@ class TaxView(View):
     mode: TaxMode
 
 
+class PendingPolicy(StrEnum):
+    """What a zone does with an offline till's ticket whose sale has not arrived yet (R22)."""
+
+    ADMIT = "admit"
+    REFUSE = "refuse"
+
+
+class SlipPolicy(StrEnum):
+    """Whether a gate prints an admission slip after a PASS (R54)."""
+
+    ALWAYS = "always"
+    ON_KEY = "on_key"
+    NEVER = "never"
+
+
 class ZoneView(View):
+    """`reentry_needs_exit`: a guest who is inside has to be scanned out before the ticket lets
+    anybody in again (R51)."""
+
     zone_id: str
     name: str
     name_th: str
     credit_price: Satang | None = None
     """What an entry costs a `credit` ticket, satang; null where credit is not taken."""
+    capacity: int | None = None
+    """How many guests fit in; null where nobody counts."""
+    reentry_needs_exit: bool = False
+    pending: PendingPolicy = PendingPolicy.ADMIT
+    slip: SlipPolicy = SlipPolicy.NEVER
+    offline_credit_limit: Satang = 0
+    """What a gate without the server may take from one credit ticket, satang (R33)."""
     active: bool = True
 
 
@@ -163,17 +188,32 @@ class PackagePatch(Request):
     sort: Sort | None = None
 
 
+Capacity = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+
+
 class ZoneIn(Request):
     name: Name
     name_th: Name
     credit_price: Satang | None = None
+    capacity: Capacity | None = None
+    reentry_needs_exit: StrictBool = False
+    pending: PendingPolicy = PendingPolicy.ADMIT
+    slip: SlipPolicy = SlipPolicy.NEVER
+    offline_credit_limit: Satang = 0
     active: StrictBool = True
 
 
 class ZonePatch(Request):
+    """What is to change; null takes a capacity or a credit price away."""
+
     name: Name | None = None
     name_th: Name | None = None
     credit_price: Satang | None = None
+    capacity: Capacity | None = None
+    reentry_needs_exit: StrictBool | None = None
+    pending: PendingPolicy | None = None
+    slip: SlipPolicy | None = None
+    offline_credit_limit: Satang | None = None
     active: StrictBool | None = None
 
 

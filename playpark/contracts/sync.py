@@ -21,6 +21,7 @@ OP_SCHEMA_VERSION = 1
 class OpKind(StrEnum):
     SALE = "sale"
     REDEMPTION = "redemption"
+    ANNUL = "annul"
     SHIFT_OPEN = "shift_open"
     SHIFT_CLOSE = "shift_close"
     SHIFT_ADJUSTMENT = "shift_adjustment"
@@ -29,6 +30,8 @@ class OpKind(StrEnum):
     VOID = "void"
     REFUND = "refund"
     REPRINT = "reprint"
+    EXCHANGE = "exchange"
+    TICKET_CANCEL = "ticket_cancel"
     PARK = "park"
     CHECKOUT = "checkout"
     POINTS = "points"

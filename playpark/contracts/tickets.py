@@ -6,13 +6,17 @@ from typing import Annotated, Self
 from pydantic import StrictBool, StringConstraints, model_validator
 
 from playpark.clock import UtcDatetime
-from playpark.contracts.base import IdStr, Request, View
+from playpark.contracts.base import IdStr, Request, ShortText, View
 from playpark.contracts.catalog import PackageKind
+from playpark.ids import UlidStr
 from playpark.money import Satang
 
 
 class TicketStatus(StrEnum):
+    """`pending`: an offline till's ticket whose sale has not arrived yet (R22)."""
+
     ACTIVE = "active"
+    PENDING = "pending"
     CANCELLED = "cancelled"
     REFUNDED = "refunded"
 
@@ -66,6 +70,10 @@ class TicketView(View):
     """What it gave back so far, satang; where tickets are looked up."""
     printed_count: int | None = None
     """How often it was printed again; where tickets are looked up."""
+    replaced_by: str | None = None
+    """The ticket that it was exchanged for (R25)."""
+    replaces: str | None = None
+    """The lost ticket that this one was given for."""
 
 
 class RedeemIn(Request):
@@ -100,6 +108,8 @@ class RedemptionView(View):
     message_th: str
     package_name: str | None = None
     package_name_th: str | None = None
+    inside: int | None = None
+    """How many guests are in the zone now, after a PASS (R51)."""
 
 
 class RedemptionSummary(View):
@@ -115,3 +125,48 @@ class RedemptionSummary(View):
     ticket_id: str | None
     package_name: str | None
     remaining: int | None
+    annulled_at: UtcDatetime | None = None
+    gate_result: RedemptionResult | None = None
+    """What happened at the gate, where that is known to differ or came first (R33)."""
+
+
+class AnnulRequest(Request):
+    """The body of `POST /redemptions/{id}/annul`: why, in words, where somebody knows."""
+
+    reason_text: ShortText | None = None
+    occurred_at: UtcDatetime | None = None
+
+
+class AnnulIn(AnnulRequest):
+    """The operation: the route's body and its redemption. A gate that has no answer yet names the
+    operation that it made instead (R14, R50)."""
+
+    redemption_id: IdStr | None = None
+    op_id: UlidStr | None = None
+
+    @model_validator(mode="after")
+    def _one_redemption(self) -> Self:
+        if (self.redemption_id is None) == (self.op_id is None):
+            msg = "send either redemption_id or op_id"
+            raise ValueError(msg)
+        return self
+
+
+class AnnulView(View):
+    """The entry that did not happen: its use, its clock and its place in the zone are back."""
+
+    redemption_id: str
+    ticket_id: str
+    annulled_at: UtcDatetime
+    remaining: int
+
+
+class OccupancyView(View):
+    """Guests in a zone today; `zone_id` null is the park as a whole, at gates without a zone."""
+
+    zone_id: str | None
+    name: str
+    inside: int
+    capacity: int | None
+    entries: int
+    exits: int

@@ -28,8 +28,8 @@ class Server:
     async def exchange(self, *parts: bytes, pause: float = 0.0) -> bytes:
         """What comes back until the server closes; `parts` go out with a pause after each."""
         reader, writer = await self.connect()
+        answer = asyncio.create_task(reader.read())
         try:
-            answer = asyncio.create_task(reader.read())
             for part in parts:
                 writer.write(part)
                 await writer.drain()
@@ -40,6 +40,8 @@ class Server:
         except ConnectionError:
             return b""
         finally:
+            answer.cancel()
+            await asyncio.gather(answer, return_exceptions=True)
             writer.close()
 
     def peak_kib(self) -> int:

@@ -1,0 +1,1 @@
+"""What gates take with them so that they can decide without the server (R21, R22, R33)."""
