@@ -1,5 +1,5 @@
 """The `playpark` command. Each program registers its subcommands as an entry point, so this
-module knows none of them."""
+module knows none of them; a program that is named by its entry point is loaded alone."""
 
 import sys
 from collections.abc import Callable
@@ -13,9 +13,10 @@ from playpark.errors import PlayParkError
 ENTRY_POINT_GROUP = "playpark.commands"
 
 
-def build_app() -> typer.Typer:
-    """The command with every program that is installed; one that lacks its packages is left
-    out with a line on how to install it."""
+def build_app(wanted: str = "") -> typer.Typer:
+    """The command with every program that is installed, or with the one whose entry point is
+    `wanted` alone: a gate need not load the server. One that lacks its packages is left out with a
+    line on how to install it."""
     app = typer.Typer(
         name="playpark",
         help=f"PlayPark {__version__}: sell, print, scan, admit.",
@@ -23,7 +24,9 @@ def build_app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
+    app.callback()(_no_program)
+    found = entry_points(group=ENTRY_POINT_GROUP)
+    for point in found.select(name=wanted) or sorted(found, key=lambda point: point.name):
         try:
             register: Callable[[typer.Typer], None] = point.load()
         except ModuleNotFoundError as missing:
@@ -31,6 +34,10 @@ def build_app() -> typer.Typer:
         else:
             register(app)
     return app
+
+
+def _no_program() -> None:
+    """Nothing is common to the programs; with this, one alone stays a subcommand."""
 
 
 def _register_missing(app: typer.Typer, name: str, module: str) -> None:
@@ -43,7 +50,7 @@ def _register_missing(app: typer.Typer, name: str, module: str) -> None:
 def main() -> None:
     """Run the command; a refusal is one sentence on stderr and exit code 1."""
     try:
-        build_app()()
+        build_app(sys.argv[1] if len(sys.argv) > 1 else "")()
     except PlayParkError as refusal:
         sys.stderr.write(f"playpark: {refusal.message}\n")
         raise SystemExit(1) from None
