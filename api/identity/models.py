@@ -112,6 +112,8 @@ class Device(Model):
     status: DeviceStatus
     token_hash: str
     public_key: str | None = None
+    certificates: int = 0
+    """Counts those that it was given ever: each has a key id of its own (R22)."""
     caps: dict[str, Any]
     notes: str = ""
     registered_at: StoredTime

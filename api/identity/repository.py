@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from pymongo import ReturnDocument
@@ -26,8 +26,6 @@ from api.platform.authority import DeviceAuthority
 from api.platform.documents import UNSTAMPED
 from api.platform.repository import Repository
 
-FREE_ATTEMPTS = 5
-FIRST_LOCK, MAX_DOUBLINGS = timedelta(seconds=30), 6
 ALL = 1_000_000
 """More than a tenant has of anything that is read as a whole."""
 
@@ -225,57 +223,6 @@ class AuthenticatorRepository(Repository[Authenticator]):
             self.where(_id=app_id), session=self.work.session
         )
         return bool(result.deleted_count)
-
-
-class PinAttemptsRepository(Repository[PinAttempts]):
-    model = PinAttempts
-
-    async def reserve(self, key: str) -> bool:
-        """Count one attempt before it is evaluated; False while locked (R41).
-
-        Counting and locking are one statement, so that parallel guesses cannot outrun the lock.
-        """
-        failed = {"$add": [{"$ifNull": ["$failed", 0]}, 1]}
-        over = {"$min": [{"$subtract": ["$failed", FREE_ATTEMPTS]}, MAX_DOUBLINGS]}
-        lock_ms = {"$multiply": [FIRST_LOCK // timedelta(milliseconds=1), {"$pow": [2, over]}]}
-        locked = {
-            "$cond": [
-                {"$gte": ["$failed", FREE_ATTEMPTS]},
-                {"$add": [self.work.now, {"$toLong": lock_ms}]},
-                None,
-            ]
-        }
-        now = self.work.now
-        free = {"$or": [{"locked_until": None}, {"locked_until": {"$lte": now}}]}
-        made = {"$ifNull": ["$created_at", now]}
-        counted = [
-            {"$set": {"failed": failed, "updated_at": now, "created_at": made}},
-            {"$set": {"locked_until": locked}},
-        ]
-        for _ in range(2):  # two first ones may collide; the second time the entry is there
-            try:
-                await self._collection.update_one(
-                    self.where(_id=key, **free), counted, upsert=True, session=self.work.session
-                )
-            except DuplicateKeyError:
-                continue  # the entry exists and, the second time, is locked
-            return True
-        return False
-
-    async def give_back(self, key: str) -> None:
-        """The attempt that was counted last was not judged, or was half of a right one."""
-        fewer = {"$inc": {"failed": -1}, "$set": {"locked_until": None}}
-        await self.update_one(fewer, _id=key, failed={"$gt": 0})
-
-    async def locked_for(self, key: str) -> float:
-        """Seconds until the lock opens."""
-        entry = await self.find_one(_id=key)
-        until = entry.locked_until if entry and entry.locked_until else self.work.now
-        return max(1.0, (until - self.work.now).total_seconds())
-
-    async def forget(self, key: str) -> None:
-        """The right PIN starts the count again."""
-        await self.update_one({"$set": {"failed": 0, "locked_until": None}}, _id=key)
 
 
 class TenantPinAttempts(Repository[PinAttempts]):

@@ -10,12 +10,8 @@ from typing import Protocol
 
 from api.identity import budgets
 from api.identity.budgets import NOBODY
-from api.identity.repository import (
-    ALL,
-    PinAttemptsRepository,
-    TenantPinAttempts,
-    TenantSessions,
-)
+from api.identity.repository import ALL, TenantPinAttempts, TenantSessions
+from api.identity.tallies import PinAttemptsRepository
 from api.platform.documents import scoped_id
 from api.platform.envelope import client
 from api.platform.scope import Scope
