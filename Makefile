@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
+# Every program is started many times: let it be compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test nightly api pos gate admin bench lint fmt lock clean
 
 help: ## Show what can be made
@@ -14,7 +16,7 @@ demo: $(STAMP) ## Sell, print, scan, admit: the park's main job on real parts
 	@$(BIN)/playpark demo
 
 test: lint ## All checks: style, types, imports, tests
-	$(BIN)/python -m pytest -n 2 -q
+	$(BIN)/python -m pytest -n 3 -q
 
 nightly: lint ## The same properties with full counts
 	PLAYPARK_FULL=1 $(BIN)/python -m pytest -n 2 -q --timeout 3600

@@ -1,6 +1,7 @@
 """One MongoDB a test run, one database and one API process a test worker: all of them real."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from api.platform.embedded import EmbeddedMongo
 from tests.outside import Outsider
 
 # The same examples every time in `make test`, many more and fresh ones in `make nightly`.
-settings.register_profile("test", max_examples=200, derandomize=True, deadline=None, database=None)
+settings.register_profile("test", max_examples=100, derandomize=True, deadline=None, database=None)
 settings.register_profile("nightly", max_examples=20_000, deadline=None)
 settings.load_profile("nightly" if os.environ.get("PLAYPARK_FULL") else "test")
 
@@ -32,6 +33,10 @@ UNLIMITED = {
 UNLIMITED["PIN_FAILURES_PER_IP"] = "1000000"
 os.environ.update(UNLIMITED)
 
+MEMORY, ENOUGH = Path("/dev/shm"), 4 * 1024**3  # noqa: S108 - a folder of our own in it
+"""Where commits need not wait for a disk: what is tested is not whether MongoDB keeps its journal
+(tests/api/test_durability.py has servers of its own, on the disk)."""
+
 _MONGO = pytest.StashKey[EmbeddedMongo]()
 _FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 
@@ -40,7 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """The controller starts the server; the workers are told its address."""
     if hasattr(config, "workerinput"):
         return
-    folder = tempfile.TemporaryDirectory(prefix="playpark-test-")
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ENOUGH
+    folder = tempfile.TemporaryDirectory(prefix="playpark-test-", dir=MEMORY if roomy else None)
     server = EmbeddedMongo(Path(folder.name))
     server.start()
     config.stash[_FOLDER], config.stash[_MONGO] = folder, server

@@ -113,7 +113,7 @@ class Outbox(RuleBasedStateMachine):
 
 TestOutbox = Outbox.TestCase
 TestOutbox.settings = settings(
-    max_examples=settings.default.max_examples // 5,  # 40, and in full 4,000
+    max_examples=settings.default.max_examples // 5,  # 20, and in full 4,000
     stateful_step_count=15,
     deadline=None,
 )
