@@ -38,8 +38,9 @@ class Chosen:
 class ApprovalRepository(Repository[Approval]):
     model = Approval
 
-    async def receive(self, token_hash: str, op_key: str) -> None:
-        """Remember that an operation brought this approval in time, whatever becomes of it.
+    async def receive(self, token_hash: str, op_key: str, **fits: Any) -> None:
+        """Remember that an operation brought this approval in time, whatever becomes of it, where
+        the approval `fits`.
 
         Outside the transaction, because it has to outlive one that fails. The transaction at hand
         is older than this write and starts again by itself, once.
@@ -53,6 +54,7 @@ class ApprovalRepository(Repository[Approval]):
             used_at=None,
             expires_at={"$gt": self.work.now},
             received_with={"$ne": op_key},
+            **fits,
         )
 
     async def spend(
@@ -60,12 +62,11 @@ class ApprovalRepository(Repository[Approval]):
         token_hash: str,
         op_key: str,
         *,
-        action: ApprovalAction,
-        entities: Collection[str],
         amount: int | None,
         permissions: Collection[Permission],
         requester_id: str,
-        device_id: str,
+        asked_by: Collection[str | None],
+        **fits: Any,
     ) -> Approval | None:
         """Use an approval up, once, in time and for what it was granted; None where that is not
         possible, and nothing has changed."""
@@ -76,12 +77,11 @@ class ApprovalRepository(Repository[Approval]):
             {"$set": {"used_at": self.work.now, "used_by_op": op_key}},
             token_hash=token_hash,
             used_at=None,
-            action=action,
-            entity_id={"$in": sorted(entities)},
             amount={"$in": [None, amount]},
             permissions={"$all": sorted(permissions)},
             approver_id={"$ne": requester_id},
-            device_id=device_id,
+            requester_id={"$in": list(asked_by)},
+            **fits,
             **in_time,
         )
 

@@ -13,6 +13,7 @@ from api.approvals.repository import ApprovalRepository, ReasonCodeRepository
 from api.audit import service as audit
 from api.identity import proving
 from api.identity.proving import Told
+from api.identity.standing import standings
 from api.platform.documents import scoped_id
 from api.platform.operations import Operation, chain_key
 from api.platform.scope import Actor, Scope
@@ -41,6 +42,7 @@ ACTION_PERMISSION: dict[ApprovalAction, Permission | None] = {
     ApprovalAction.VOID: Permission.REFUND,
     ApprovalAction.REPRINT: Permission.REPRINT,
     ApprovalAction.EXCHANGE: Permission.REPRINT,
+    ApprovalAction.TICKET_CANCEL: Permission.REFUND,
     ApprovalAction.MANUAL_DISCOUNT: Permission.MANUAL_DISCOUNT,
     ApprovalAction.PRICE_OVERRIDE: Permission.MANUAL_DISCOUNT,
     ApprovalAction.CASH_VARIANCE: None,
@@ -69,6 +71,7 @@ async def verify_pin(platform: Platform, scope: Scope, body: VerifyPinIn) -> App
     what = {"action": body.action.value, "amount": body.amount, "approver_id": approver.employee_id}
 
     async def decide(work: Work) -> None:
+        await proof.stands(work)
         await proof.settle(work)
         if refusal is not None:
             await audit.append(work, scope, "approval.refused", body.entity_id, what)
@@ -134,31 +137,40 @@ async def require(
     """Spend the operation's approval in its transaction, before the effect.
 
     It must be for this `action`, one of the `entities` (the op_id is always one) and, where it
-    names an amount, exactly `amount` satang, given on this device; the approver holds `approve`,
-    the action's own permission and the `permissions`, and is not who asks, so somebody has to ask.
-    Returns who approved, and flags. Raises E_PERMISSION with reason `approval_required`; what is
-    committed is flagged instead, and an approval that does not fit is left unspent.
+    names an amount, exactly `amount` satang, given on this device. The approver holds `approve`,
+    the action's own permission and the `permissions`, and still does where nothing has happened
+    yet. It is spent in the name of who asked for it, who is not the approver; where nobody was
+    named then, in that of somebody who is logged in now. Returns who approved, and flags. Raises
+    E_PERMISSION with reason `approval_required`; what is committed is flagged instead, and an
+    approval that does not fit is left unspent.
 
     Its two minutes are judged when the operation first arrives with it. One that was answered
-    with a refusal or a 503 has spent nothing: the same op_id may come again at any time later,
-    another one only within the two minutes. An arrival that could not be written down, because
-    the database was away, does not count.
+    with a refusal or a 503 has spent nothing: the same op_id with the same body may come again at
+    any time later, another one only within the two minutes. An arrival that could not be written
+    down, because the database was away, does not count.
     """
     if op.approval is not None and scope.actor is not None:
         approvals = ApprovalRepository.of(work, scope)
-        hashed, op_key = token_hash(op.approval), scoped_id(scope.device.device_id, op.op_id)
-        await approvals.receive(hashed, op_key)
+        hashed, who = token_hash(op.approval), scope.actor.employee_id
+        op_key = scoped_id(scope.device.device_id, op.op_id, op.body_hash)
+        fits = {
+            "action": action,
+            "entity_id": {"$in": sorted({*entities, op.op_id})},
+            "device_id": scope.device.device_id,
+        }
+        wanted = _needed(action) | set(permissions)
+        await approvals.receive(hashed, op_key, **fits)
         approval = await approvals.spend(
             hashed,
             op_key,
-            action=action,
-            entities={*entities, op.op_id},
             amount=amount,
-            permissions=_needed(action) | set(permissions),
-            requester_id=scope.actor.employee_id,
-            device_id=scope.device.device_id,
+            permissions=wanted,
+            requester_id=who,
+            # In the name of somebody who need not be here, only what they asked for themselves.
+            asked_by={who} if op.committed else {who, None},
+            **fits,
         )
-        if approval is not None:
+        if approval is not None and (op.committed or await _may(work, scope, approval, wanted)):
             return EmployeeRef(employee_id=approval.approver_id, name=approval.approver_name), []
     if op.committed:
         return None, [UNAPPROVED]
@@ -167,6 +179,15 @@ async def require(
         message = "Log in first: a supervisor approves what a person asks for."
     details = {"reason": "approval_required", "action": action.value}
     raise PlayParkError(ErrorCode.PERMISSION, message, details=details)
+
+
+async def _may(
+    work: Work, scope: Scope, approval: Approval, wanted: Collection[Permission]
+) -> bool:
+    """Whether the approver is still allowed what they approved."""
+    who = approval.approver_id
+    person = (await standings(work, scope.tenant_id, {who}, store_id=scope.store_id)).get(who)
+    return person is not None and all(person.may(scope.store_id, each) for each in wanted)
 
 
 def view(approval: Approval) -> ApprovalView:

@@ -1,7 +1,6 @@
 """Queries on the audit trail. Rows are read as they stand: one that was tampered with must not
 hide the others."""
 
-import base64
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,8 +16,7 @@ from api.audit.models import (
     Checkpoint,
     RefusalCount,
 )
-from api.platform.repository import Repository
-from playpark.errors import ErrorCode, PlayParkError
+from api.platform.repository import Repository, not_ours, read_cursor, write_cursor
 
 Row = dict[str, Any]
 
@@ -87,31 +85,15 @@ class AuditRepository(Repository[AuditRow]):
             return rows[:limit], None  # a time that was made something else ends the list
         last = rows[limit - 1]
         ms = (last["ts"] - _EPOCH) // timedelta(milliseconds=1)
-        return rows[:limit], _write(f"{ms}.{last['_id']}")
-
-
-def _write(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _read(cursor: str) -> str:
-    try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except ValueError:
-        raise _not_ours() from None
+        return rows[:limit], write_cursor(f"{ms}.{last['_id']}")
 
 
 def _read_moment(cursor: str) -> tuple[datetime, str]:
-    ms, _, row_id = _read(cursor).partition(".")
+    ms, _, row_id = read_cursor(cursor).partition(".")
     try:
         return _EPOCH + timedelta(milliseconds=int(ms)), row_id
     except (ValueError, OverflowError):
-        raise _not_ours() from None
-
-
-def _not_ours() -> PlayParkError:
-    message = "The cursor is not one of ours: send next_cursor as it came, or none."
-    return PlayParkError(ErrorCode.VALIDATION, message)
+        raise not_ours() from None
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -126,11 +108,11 @@ class AnchorRepository(Repository[Anchor]):
 
     async def newest(self, limit: int, cursor: str | None) -> tuple[list[Row], str | None]:
         """(anchors newest first, cursor of the next page). Raises E_VALIDATION."""
-        which = {} if cursor is None else {"_id": {"$lt": _read(cursor)}}
+        which = {} if cursor is None else {"_id": {"$lt": read_cursor(cursor)}}
         found = self._collection.find(self.where(**which), session=self.work.session)
         rows: list[Row] = await found.sort("_id", DESCENDING).limit(limit + 1).to_list(limit + 1)
         more = len(rows) > limit
-        return rows[:limit], _write(str(rows[limit - 1]["_id"])) if more else None
+        return rows[:limit], write_cursor(str(rows[limit - 1]["_id"])) if more else None
 
 
 class AnchorHeadRepository(Repository[AnchorHead]):

@@ -15,6 +15,7 @@ BATCH = 200
 """Rows a step: some milliseconds of the event loop."""
 Z_REPORTS = "z_reports"
 """Shifts stand above this domain: their Z reports are read as rows."""
+TENANTS = "tenants"
 
 
 def name_of(model: Any) -> str:
@@ -23,11 +24,12 @@ def name_of(model: Any) -> str:
 
 
 async def tenants(work: Work) -> list[str]:
-    """Everybody who has a trail, or had one: for the operator's command and the nightly job, which
-    nobody's token confines. What follows is confined to each of them."""
+    """Everybody who has a trail, had one or should have one: for the operator's command and the
+    nightly job, which nobody's token confines. What follows is confined to each of them."""
     found: set[Any] = set()
-    for model in (AuditHead, AuditRow, AnchorHead, Anchor, Checkpoint):
-        found.update(await work.collection(name_of(model)).distinct("tenant_id"))
+    names = [name_of(model) for model in (AuditHead, AuditRow, AnchorHead, Anchor, Checkpoint)]
+    for name in (*names, Z_REPORTS, TENANTS):
+        found.update(await work.collection(name).distinct("tenant_id"))
     return sorted(each for each in found if isinstance(each, str))
 
 
@@ -40,17 +42,23 @@ class Trail:
     store_id: str | None = None
 
     async def stores(self) -> list[Any]:
-        """The stores that have rows, heads or checkpoints, odd values too."""
+        """The stores that have rows, heads or checkpoints, odd values too, and those whose Z
+        reports say that there were some."""
         if self.store_id is not None:
             return [self.store_id]
-        models = (AuditRow, AuditHead, Checkpoint)
-        return _unlike([await self._distinct(model, "store_id") for model in models])
+        names = (*map(name_of, (AuditRow, AuditHead, Checkpoint)), Z_REPORTS)
+        return _unlike([await self._distinct(name, "store_id") for name in names])
 
     async def chains(self, store_id: Any) -> list[Any]:
-        """The chains of a store that have rows, a head or a checkpoint, odd values too."""
+        """The chains of a store that have rows, a head or a checkpoint, odd values too, and those
+        that a Z report vouches for."""
         here = {"store_id": {"$eq": store_id}}
         keys = ((AuditRow, "chain"), (AuditHead, "_id"), (Checkpoint, "_id"))
-        return _unlike([await self._distinct(model, key, **here) for model, key in keys])
+        found = [await self._distinct(name_of(model), key, **here) for model, key in keys]
+        vouched = {"report.audit": {"$type": "object"}, **here}
+        devices = await self._distinct(Z_REPORTS, "device_id", **vouched)
+        found.append([f"{self.tenant_id}:{store_id}:{each}" for each in devices])
+        return _unlike(found)
 
     async def rows(self, chain: str) -> AsyncIterator[Row]:
         """A chain's rows by their numbers; what is no number comes first or last."""
@@ -128,9 +136,9 @@ class Trail:
         found: list[Row] = await self._find(model, **which).limit(1).to_list(1)
         return found[0] if found else None
 
-    async def _distinct(self, model: Any, field: str, **which: Any) -> list[Any]:
+    async def _distinct(self, name: str, field: str, **which: Any) -> list[Any]:
         which["tenant_id"] = self.tenant_id
-        found: list[Any] = await self._collection(model).distinct(
+        found: list[Any] = await self.work.collection(name).distinct(
             field, which, session=self.work.session
         )
         return found

@@ -2,10 +2,10 @@
 
 import typer
 
-from api.cli import auditing, init, reconcile, secrets, serving
+from api.cli import auditing, init, people, reconcile, secrets, serving
 
 
 def register(app: typer.Typer) -> None:
-    """Add `playpark api`, `init`, `reconcile`, `audit`, `secrets`."""
-    for part in (serving, init, reconcile, auditing, secrets):
+    """Add `playpark api`, `init`, `operator`, `employee`, `reconcile`, `audit`, `secrets`."""
+    for part in (serving, init, people, reconcile, auditing, secrets):
         part.register(app)

@@ -26,6 +26,7 @@ from playpark.contracts.tenancy import NewTenant, OpenedTenant, TimeZone
 from playpark.errors import ErrorCode, PlayParkError
 
 Who = Annotated[str, typer.Option("--email", help="The operator's email.")]
+PinFile = Annotated[Path | None, typer.Option(help="File with a PIN of 4 to 8 digits.")]
 PasswordFile = Annotated[
     Path | None, typer.Option(help="File with a new password of 12 characters or more.")
 ]
@@ -130,14 +131,14 @@ def init(  # noqa: PLR0917 - typer makes an option of each
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Make the server ready: an operator, a park, its owner, and a key that pairs its devices."""
-    told = _given(
+    told = given(
         email=operator_email,
-        password=_in_file(operator_password_file),
+        password=in_file(operator_password_file),
         name=tenant,
         store_name=store,
         owner_name=owner_name,
         owner_email=owner_email,
-        owner_pin=_in_file(owner_pin_file),
+        owner_pin=in_file(owner_pin_file),
         tz=tz,
     )
 
@@ -155,7 +156,7 @@ def add(
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Add an operator."""
-    who = _known(_given(email=email, password=_in_file(password_file)), OPERATOR)
+    who = known(given(email=email, password=in_file(password_file)), OPERATOR)
 
     async def create(platform: Platform) -> None:
         await operators.create(platform, **who)
@@ -171,7 +172,7 @@ def reset(
     data: Data = DEFAULT_DATA,
 ) -> None:
     """Give an operator who is locked out a new password; their authenticator app is taken away."""
-    who = _known(_given(email=email, password=_in_file(password_file)), OPERATOR)
+    who = known(given(email=email, password=in_file(password_file)), OPERATOR)
 
     async def renew(platform: Platform) -> None:
         await operators.reset(platform, **who)
@@ -209,15 +210,15 @@ async def _make(
     platform: Platform, told: dict[str, Any], *, another: bool
 ) -> tuple[NewTenant, OpenedTenant]:
     """Everything is known and right before anything is written."""
-    known = bool(await OperatorRepository(platform.uow.reading()).find(limit=1))
-    if known and not another:
+    ready = bool(await OperatorRepository(platform.uow.reading()).find(limit=1))
+    if ready and not another:
         message = "This server is ready already: add one more park with --another-tenant."
         raise PlayParkError(ErrorCode.CONFLICT, message)
-    if another and not known:
+    if another and not ready:
         message = "There is no operator yet: run `playpark init` without --another-tenant first."
         raise PlayParkError(ErrorCode.CONFLICT, message)
-    operator = None if another else _known(told, OPERATOR)
-    answers = _known(told, PARK)
+    operator = None if another else known(told, OPERATOR)
+    answers = known(told, PARK)
     park = NewTenant(legal_name=answers["name"], **answers)
     if operator is not None:
         await operators.create(platform, **operator, first=True)
@@ -242,18 +243,18 @@ Next:
 # --- asking -------------------------------------------------------------------------------
 
 
-def _given(**options: str | None) -> dict[str, Any]:
+def given(**options: str | None) -> dict[str, Any]:
     """What the options say, read. Raises E_VALIDATION for the first that is wrong."""
     told = options.items()
     return {name: QUESTIONS[name].given(text) for name, text in told if text is not None}
 
 
-def _known(told: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+def known(told: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """What was given, and what is asked for now."""
     return {name: told[name] if name in told else QUESTIONS[name].asked() for name in names}
 
 
-def _in_file(path: Path | None) -> str | None:
+def in_file(path: Path | None) -> str | None:
     """The first line of a file that holds a secret. Raises E_VALIDATION."""
     if path is None:
         return None

@@ -194,7 +194,14 @@ async def login(platform: Platform, body: DeviceLoginIn) -> DeviceSession:
     tenant = await TenantRepository(work, *area).find_one(_id=device.tenant_id)
     if authority is None or store is None or tenant is None:
         raise RuntimeError("device without store")  # the pairing transaction makes all of them
-    authority.check_device()
+    try:
+        authority.check_device()
+    except PlayParkError as refusal:
+        asking = authority.scope(None)
+        await platform.note_refusal(
+            platform.uow, asking, refusal.code, "POST /v1/auth/device/login"
+        )
+        raise
     # The authority was read before: a rotation in between has made its version a dead one, or the
     # token no longer the device's.
     used = {"last_login_at": work.now, "token_used_at": work.now}

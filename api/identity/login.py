@@ -75,11 +75,22 @@ async def without_device(platform: Platform, body: EmployeeLoginIn) -> EmployeeS
     if tenant is None or store is None:
         raise unauthenticated()  # nobody proves anything without both
     authority = place.session or _authority(tenant, store, proof.employee.id)
+    await _check_open(platform, authority)
 
     async def prepare(work: Work) -> None:
         await _prepare(work, authority)
 
     return await sessions.open_session(platform, authority.scope(None), proof, also=prepare)
+
+
+async def _check_open(platform: Platform, authority: DeviceAuthority) -> None:
+    """Raises E_TENANT_SUSPENDED, and notes it (R43)."""
+    try:
+        authority.check_device()
+    except PlayParkError as refusal:
+        asking, route = authority.scope(None), "POST /v1/employees/login"
+        await platform.note_refusal(platform.uow, asking, refusal.code, route)
+        raise
 
 
 @dataclass(frozen=True, slots=True)

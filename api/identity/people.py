@@ -10,6 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from api.audit import service as audit
 from api.identity import changes, memberships, tries
+from api.identity.changes import Change
 from api.identity.models import Employee, Membership
 from api.identity.reach import (
     Managed,
@@ -141,7 +142,7 @@ async def change_person(
         ]
         if not told:
             return await _detail(work, scope, employee, managed)
-        may_decide_on(change.before[employee_id], scope, managed)
+        await may_decide_on(work, scope, employee_id, managed)
         update: dict[str, Any] = {"$set": {each["field"]: each["new"] for each in told}}
         status = update["$set"].get("status")
         if status == EmployeeStatus.SUSPENDED:
@@ -171,17 +172,24 @@ async def reset_pin(
         change = await changes.begin(work, scope, (employee_id,))
         managed = managed_by_caller(change, scope)
         await visible(work, scope, employee_id, managed)
-        may_decide_on(change.before[employee_id], scope, managed)
-        update = {"$set": {"pin_hash": pin_hash}, "$inc": {"ver": 1}}
-        await EmployeeRepository.of(work, scope).update_one(update, _id=employee_id)
-        await tries.forget_everywhere(work, scope.tenant_id, employee_id)
-        change.ended.add(employee_id)
-        await change.settle()
+        await may_decide_on(work, scope, employee_id, managed)
+        await renew_pin(work, scope, change, employee_id, pin_hash)
         facts = {"made_up": made_up is not None}
         await audit.append(work, scope, "employee.pin_reset", employee_id, facts)
 
     await changes.in_turn(platform, scope, transaction)
     return PinReset(employee_id=employee_id, generated_pin=made_up)
+
+
+async def renew_pin(
+    work: Work, scope: Scope, change: Change, employee_id: str, pin_hash: str
+) -> None:
+    """Another PIN, inside a change: all logins end, wrong tries before it are forgotten."""
+    update = {"$set": {"pin_hash": pin_hash}, "$inc": {"ver": 1}}
+    await EmployeeRepository.of(work, scope).update_one(update, _id=employee_id)
+    await tries.forget_everywhere(work, scope.tenant_id, employee_id)
+    change.ended.add(employee_id)
+    await change.settle()
 
 
 async def put_memberships(

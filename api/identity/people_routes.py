@@ -35,6 +35,8 @@ from playpark.contracts.employees import (
 
 private = private_router("employees")
 MANAGE = needs(Permission.EMPLOYEE_MANAGE)
+DECIDE = needs(Permission.EMPLOYEE_MANAGE, fresh=True)
+"""A login that somebody left open must not give out PINs and roles."""
 NameBegins = Annotated[
     str | None,
     StringConstraints(max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$"),
@@ -74,7 +76,7 @@ async def list_employees(
     return ok(await people.page(platform.uow.reading(), scope, chosen, limit, cursor))
 
 
-@private.post("/employees", dependencies=MANAGE)
+@private.post("/employees", dependencies=DECIDE)
 async def add_employee(platform: App, scope: Caller, body: EmployeeIn) -> Envelope[EmployeeCreated]:
     """A new employee. Roles with more than the caller may do in that store cannot be given."""
     return ok(await people.create(platform, scope, body))
@@ -88,7 +90,7 @@ async def read_employee(
     return ok(await people.one(platform.uow.reading(), scope, employee_id))
 
 
-@private.patch("/employees/{employee_id}", dependencies=MANAGE)
+@private.patch("/employees/{employee_id}", dependencies=DECIDE)
 async def change_employee(
     platform: App, scope: Caller, employee_id: IdStr, body: EmployeePatch
 ) -> Envelope[EmployeeDetail]:
@@ -97,7 +99,7 @@ async def change_employee(
     return ok(await people.change_person(platform, scope, employee_id, body))
 
 
-@private.post("/employees/{employee_id}/reset_pin", dependencies=MANAGE)
+@private.post("/employees/{employee_id}/reset_pin", dependencies=DECIDE)
 async def reset_pin(
     platform: App, scope: Caller, employee_id: IdStr, body: PinResetIn
 ) -> Envelope[PinReset]:
@@ -106,7 +108,7 @@ async def reset_pin(
     return ok(await people.reset_pin(platform, scope, employee_id, body.pin))
 
 
-@private.put("/employees/{employee_id}/memberships", dependencies=MANAGE)
+@private.put("/employees/{employee_id}/memberships", dependencies=DECIDE)
 async def put_memberships(
     platform: App, scope: Caller, employee_id: IdStr, body: MembershipsIn
 ) -> Envelope[EmployeeDetail]:
@@ -123,7 +125,7 @@ async def list_roles(
     return ok(await roles.page(platform.uow.reading(), scope, limit, cursor))
 
 
-@private.post("/roles", dependencies=MANAGE)
+@private.post("/roles", dependencies=DECIDE)
 async def add_role(platform: App, scope: Caller, body: RoleIn) -> Envelope[RoleView]:
     """A new role, for all stores: the caller must be allowed all of it in each of them."""
     return ok(await roles.create(platform, scope, body))
@@ -136,7 +138,7 @@ async def matrix(request: Request, platform: App, scope: Caller) -> Envelope[Per
     return ok(await roles.matrix(platform.uow.reading(), scope, asked))
 
 
-@private.patch("/roles/{role_id}", dependencies=MANAGE)
+@private.patch("/roles/{role_id}", dependencies=DECIDE)
 async def change_role(
     platform: App, scope: Caller, role_id: IdStr, body: RolePatch
 ) -> Envelope[RoleView]:

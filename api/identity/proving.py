@@ -55,6 +55,14 @@ class Proof:
     whole: bool
     tries: Tries
 
+    async def stands(self, work: Work) -> None:
+        """For the same transaction: nobody suspends the person or changes their PIN beside it.
+        Raises E_UNAUTHENTICATED where that has happened."""
+        people = EmployeeRepository(work, self.employee.tenant_id, None)
+        if await people.hold(_id=self.employee.id, ver=self.employee.ver, status="active") is None:
+            message = "This PIN is no longer right: ask again."
+            raise PlayParkError(ErrorCode.UNAUTHENTICATED, message)
+
     async def settle(self, work: Work) -> None:
         """For the transaction of what the proof opens: wrong PINs before it no longer count."""
         if self.whole:
@@ -98,7 +106,9 @@ async def judge(
     app = await totp.authenticator(work, tenant_id, employee.id if employee else "")
     await held.reserve(work)
     try:
-        right = await platform.pins.verify(employee.pin_hash if employee else None, told.pin)
+        pin_hash = employee.pin_hash if employee else None
+        stranger = not candidate.asker.device.paired
+        right = await platform.pins.verify(pin_hash, told.pin, stranger=stranger)
     except PlayParkError:
         await held.give_back(work)
         raise

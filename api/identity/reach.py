@@ -7,7 +7,7 @@ from typing import Any
 from api.identity.changes import Change
 from api.identity.models import Employee
 from api.identity.repository import ALL, EmployeeRepository, TenantMemberships
-from api.identity.standing import Standing
+from api.identity.standing import standings
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from playpark.contracts.employees import Permission
@@ -52,11 +52,13 @@ async def visible(work: Work, scope: Scope, employee_id: str, managed: Managed) 
     return employee
 
 
-def may_decide_on(person: Standing, scope: Scope, managed: Managed) -> None:
-    """Raises E_PERMISSION for somebody who may do more than the caller in any store."""
-    if person.employee.id == scope.actor_id:
+async def may_decide_on(work: Work, scope: Scope, employee_id: str, managed: Managed) -> None:
+    """Raises E_PERMISSION for somebody who may do more than the caller in any store, or could again
+    as soon as a membership of theirs that rests is woken."""
+    if employee_id == scope.actor_id:
         return
-    for store_id, there in person.stores.items():
+    people = await standings(work, scope.tenant_id, {employee_id}, resting=True)
+    for store_id, there in people[employee_id].stores.items():
         if not there.permissions <= managed.get(store_id, frozenset()):
             message = "This person may do more than you: ask someone who may do all of it."
             raise not_allowed(message)

@@ -140,11 +140,9 @@ class TenantMemberships(Repository[Membership]):
         return {"tenant_id": self.tenant_id} | conditions
 
     async def held(self, **conditions: Any) -> list[Held]:
-        """The active ones. A role of a large park has thousands, so they never become documents."""
+        """A role of a large park has thousands, so they never become documents."""
         fields = {"employee_id": 1, "store_id": 1, "roles": 1}
-        found = self._collection.find(
-            self.where(active=True, **conditions), fields, session=self.work.session
-        )
+        found = self._collection.find(self.where(**conditions), fields, session=self.work.session)
         return [
             Held(each["employee_id"], each["store_id"], tuple(each["roles"]))
             for each in await found.to_list(None)

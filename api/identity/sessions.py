@@ -63,7 +63,10 @@ async def open_session(
             "refreshed_at": work.now,
             "proved_at": work.now,
         }
-        session = await sessions.change({"$set": {f"employees.{who}": entry}}, _id=before.id)
+        update: dict[str, Any] = {"$set": {f"employees.{who}": entry}}
+        if gone := [each for each in before.lapsed(work.now) if each != who]:
+            update["$unset"] = {f"employees.{each}": "" for each in gone}
+        session = await sessions.change(update, _id=before.id)
         if session is None:
             raise unauthenticated()
         await proof.settle(work)
@@ -81,7 +84,6 @@ async def refresh(platform: Platform, token: str) -> EmployeeSession:
     of its rotation it is only refused. Raises the 401s and the 403s of R43.
     """
     claims = platform.jwt.read(token, TokenType.REFRESH)
-    await platform.limits.login_of_device(claims.tenant_id, claims.device_id)
     work = platform.uow.reading()
     sessions = AuthorityRepository(work, claims.tenant_id, claims.store_id)
     authority = await sessions.find_one(_id=claims.device_id)
@@ -102,6 +104,8 @@ async def refresh(platform: Platform, token: str) -> EmployeeSession:
         if _was_copied(entry, claims.jti, work.now):
             await _end(platform, scope, entry["sid"], "employee.refresh_reused")
         raise _over()
+    # Only now: dead tokens of its people must not use up what a device may ask.
+    await platform.limits.login_of_device(claims.tenant_id, claims.device_id)
     return await _rotate(platform, scope, claims)
 
 

@@ -84,12 +84,20 @@ def store_that_matters(scope: Scope) -> str | None:
 
 
 async def standings(
-    work: Work, tenant_id: str, employee_ids: Collection[str], *, store_id: str | None = None
+    work: Work,
+    tenant_id: str,
+    employee_ids: Collection[str],
+    *,
+    store_id: str | None = None,
+    resting: bool = False,
 ) -> dict[str, Standing]:
-    """By id, of those who exist in this tenant; with `store_id` only what they may do there."""
+    """By id, of those who exist in this tenant; with `store_id` only what they may do there, and
+    with `resting` as if no membership rested."""
     chosen: dict[str, Any] = {"$in": sorted(employee_ids)}
     people = await EmployeeRepository(work, tenant_id, None).find(limit=ALL, _id=chosen)
     there: dict[str, Any] = {} if store_id is None else {"store_id": store_id}
+    if not resting:
+        there["active"] = True
     memberships = await TenantMemberships(work, tenant_id, None).held(employee_id=chosen, **there)
     named = {role_id for each in memberships for role_id in each.role_ids}
     roles = await RoleRepository(work, tenant_id, None).find(limit=ALL, _id={"$in": sorted(named)})

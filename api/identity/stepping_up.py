@@ -71,7 +71,7 @@ async def reset(platform: Platform, scope: Scope, employee_id: str) -> TotpState
         change = await changes.begin(work, scope, (employee_id,))
         managed = reach.managed_by_caller(change, scope)
         await reach.visible(work, scope, employee_id, managed)
-        reach.may_decide_on(change.before[employee_id], scope, managed)
+        await reach.may_decide_on(work, scope, employee_id, managed)
         return await totp.remove(work, scope, employee_id, "employee.totp_reset")
 
     return await changes.in_turn(platform, scope, write)

@@ -6,7 +6,7 @@ A try is counted everywhere before the PIN is hashed; a right PIN takes its own 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from api.identity import budgets
 from api.identity.budgets import NOBODY
@@ -25,7 +25,9 @@ WEB_PER_ADDRESS, WEB_PER_PERSON = 20, 10
 
 
 class Hold(Protocol):
-    """One of the counts that a try is held against."""
+    """One of the counts that a try is held against; `full` says what to do where it is."""
+
+    full: ClassVar[str]
 
     async def reserve(self, work: Work) -> bool:
         """Count a try; False where there were too many."""
@@ -41,6 +43,7 @@ class Hold(Protocol):
 class Hourly:
     """So many an hour, then none until the hour is over."""
 
+    full: ClassVar = "Too many wrong PINs here: go to another till, or wait until the hour is over."
     tenant_id: str
     store_id: str
     key: str
@@ -62,6 +65,7 @@ class Hourly:
 class InARow:
     """Five in a row of one person on one device, then a delay that grows."""
 
+    full: ClassVar = "Too many wrong PINs: wait, then try again, or ask for a new PIN."
     tenant_id: str
     store_id: str
     key: str
@@ -103,9 +107,8 @@ class Tries:
         for hold in self.holds:
             if not await hold.reserve(work):
                 await _give_back(work, taken)
-                message = "Too many wrong PINs: wait, then try again, or ask a supervisor."
                 wait = await hold.opens_in(work)
-                raise PlayParkError(ErrorCode.PIN_LOCKED, message, retry_after=wait)
+                raise PlayParkError(ErrorCode.PIN_LOCKED, hold.full, retry_after=wait)
             taken.append(hold)
 
     async def give_back(self, work: Work) -> None:
@@ -134,7 +137,8 @@ def on_device(settings: Settings, scope: Scope, subject: str) -> Tries:
     return Tries(
         before=(Hourly(*area, f"pins:{device_id}", settings.pin_failures_per_device),),
         person=InARow(*area, _person_key(*area, device_id, subject)),
-        after=_from_address("pins", settings.pin_failures_per_ip),
+        # Of one park: tills of another behind the same address are none of its business.
+        after=_from_address(f"pins:{scope.tenant_id}", settings.pin_failures_per_ip),
     )
 
 

@@ -5,10 +5,11 @@ they bite on the next request. Issued permissions are never trusted, only this d
 """
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from api.platform.documents import UNSTAMPED, Field, Model, ODMConfigDict, StoredTime, ascending
-from api.platform.jwt import Claims, unauthenticated
+from api.platform.jwt import LIFETIME, Claims, TokenType, unauthenticated
 from api.platform.scope import Actor, Device, Scope
 from api.platform.uow import Work
 from playpark.contracts.employees import Permission
@@ -64,6 +65,11 @@ class DeviceAuthority(Model):
     catalog_version: int = 0
     key_version: int = 0
     employees: dict[str, dict[str, Any]] = {}
+
+    def lapsed(self, now: datetime) -> list[str]:
+        """Whose logins nobody has kept alive: their refresh tokens have run out."""
+        last = now - LIFETIME[TokenType.REFRESH]
+        return [key for key, entry in self.employees.items() if entry["refreshed_at"] < last]
 
     def version_for(self, employee_id: str | None) -> str | None:
         """The version that a live token carries, None where the employee is not logged in."""
@@ -160,6 +166,8 @@ async def read_scope(work: Work, claims: Claims, store_id: str | None = None) ->
     if found is None:
         raise unauthenticated()
     authority = DeviceAuthority.model_validate_doc(found)
+    for each in authority.lapsed(work.now):
+        del authority.employees[each]
     try:
         authority.check(claims.employee_id)
     except PlayParkError as refusal:

@@ -17,7 +17,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from playpark.errors import ErrorCode, PlayParkError
 
-PARALLEL, MAX_UNDER_WAY = 1, 40
+PARALLEL, MAX_UNDER_WAY, FOR_STRANGERS = 1, 40, 8
 LOWEST = 10
 """The niceness of a thread that sales go before: a tenth of a busy core is left to it, so that a
 cashier can log in while the park is at its busiest."""
@@ -25,7 +25,8 @@ R = TypeVar("R")
 
 
 class PinHasher:
-    """Hashes and verifies PINs, `parallel` at once; at most `under_way` run or wait.
+    """Hashes and verifies PINs, `parallel` at once; at most `under_way` run or wait, and fewer of
+    strangers, so that they never keep a till's people out.
 
     `hash` and `verify` raise E_UNAVAILABLE beyond that, whoever asks.
     """
@@ -34,15 +35,23 @@ class PinHasher:
         self._argon2 = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
         self._threads = ThreadPoolExecutor(parallel, "pin", initializer=_step_back)
         self._under_way, self._most = 0, under_way
+        self._strangers = 0
         self._dummy = self._argon2.hash("0000")
 
     async def hash(self, pin: str) -> str:
         """What may be stored of a PIN."""
         return await self._run(lambda: self._argon2.hash(pin))
 
-    async def verify(self, pin_hash: str | None, pin: str) -> bool:
-        """True for the right PIN. Without a hash (unknown person) it takes as long and is False."""
-        return await self._run(lambda: self._verify(pin_hash, pin))
+    async def verify(self, pin_hash: str | None, pin: str, *, stranger: bool = False) -> bool:
+        """True for the right PIN. Without a hash (unknown person) it takes as long and is False.
+        `stranger`: no device of ours vouches for who asks."""
+        if stranger and self._strangers >= FOR_STRANGERS:
+            raise _busy()
+        self._strangers += stranger
+        try:
+            return await self._run(lambda: self._verify(pin_hash, pin))
+        finally:
+            self._strangers -= stranger
 
     def _verify(self, pin_hash: str | None, pin: str) -> bool:
         try:
@@ -53,8 +62,7 @@ class PinHasher:
 
     async def _run(self, job: Callable[[], R]) -> R:
         if self._under_way >= self._most:
-            message = "Many people are logging in at this moment: try again in a few seconds."
-            raise PlayParkError(ErrorCode.UNAVAILABLE, message, retry_after=3)
+            raise _busy()
         self._under_way += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, job)
@@ -63,6 +71,11 @@ class PinHasher:
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _busy() -> PlayParkError:
+    message = "Many people are logging in at this moment: try again in a few seconds."
+    return PlayParkError(ErrorCode.UNAVAILABLE, message, retry_after=3)
 
 
 def _step_back() -> None:

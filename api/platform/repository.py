@@ -52,11 +52,28 @@ class Repository(Generic[D]):
         await self._collection.insert_one(self._confined(document), session=self.work.session)
         return document
 
+    async def insert_plain(self, *bodies: dict[str, Any]) -> None:
+        """`insert` for what people wait for: all fields of the model, put together by hand, which
+        spares its checks. The id is in `id`, as in the model."""
+        now, confined = self.work.now, self.where()
+        stamped = [
+            {"_id": body["id"], **body, **confined, "created_at": now, "updated_at": now}
+            for body in bodies
+        ]
+        for body in stamped:
+            del body["id"]
+        await self._insert_all(stamped)
+
     async def insert_many(self, documents: Sequence[D]) -> None:
         """Create all in one command; an existing id is a DuplicateKeyError."""
-        if not documents:
+        await self._insert_all([self._confined(document) for document in documents])
+
+    async def _insert_all(self, bodies: Sequence[dict[str, Any]]) -> None:
+        if not bodies:
             return
-        bodies = [self._confined(document) for document in documents]
+        if len(bodies) == 1:
+            await self._collection.insert_one(bodies[0], session=self.work.session)
+            return
         try:
             await self._collection.insert_many(bodies, session=self.work.session)
         except BulkWriteError as failed:
@@ -87,11 +104,11 @@ class Repository(Generic[D]):
         """(documents newest first, cursor of the next page). Ids rise with time, so they are the
         key; raises E_VALIDATION for a cursor that is not ours."""
         if cursor is not None:
-            conditions[key] = {"$lt": _read_cursor(cursor)}
+            conditions[key] = {"$lt": read_cursor(cursor)}
         found = await self.find(sort=key, descending=True, limit=limit + 1, hint=hint, **conditions)
         more = len(found) > limit
         last = getattr(found[limit - 1], "id" if key == "_id" else key) if more else None
-        return found[:limit], _write_cursor(str(last)) if more else None
+        return found[:limit], write_cursor(str(last)) if more else None
 
     async def update_one(self, update: Mapping[str, Any], **conditions: Any) -> bool:
         """Change one document where `conditions` hold; False where none matched."""
@@ -154,16 +171,23 @@ class Repository(Generic[D]):
         return parsed
 
 
-def _write_cursor(document_id: str) -> str:
-    return base64.urlsafe_b64encode(document_id.encode()).decode().rstrip("=")
+def write_cursor(text: str) -> str:
+    """Where a list goes on, as clients see it."""
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str) -> str:
+def read_cursor(cursor: str) -> str:
+    """What `write_cursor` was given. Raises E_VALIDATION for what is not ours."""
     try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except ValueError:
-        message = "The cursor is not one of ours: send next_cursor as it came, or none."
-        raise PlayParkError(ErrorCode.VALIDATION, message) from None
+        raise not_ours() from None
+
+
+def not_ours() -> PlayParkError:
+    """The refusal of a cursor."""
+    message = "The cursor is not one of ours: send next_cursor as it came, or none."
+    return PlayParkError(ErrorCode.VALIDATION, message)
 
 
 async def find_anywhere(work: Work, model: type[D], document_id: str) -> D | None:

@@ -138,6 +138,8 @@ class Settings(BaseSettings):
     stall_seconds: float = Field(default=10, gt=0)
     """Longest time without a byte of a body."""
     max_connections: int = Field(default=1000, ge=1)
+    shutdown_seconds: int = Field(default=25, ge=1)
+    """For what is under way when the server ends; a batch has 20 and its last operation 5."""
 
     billing_plans: Json[dict[PlanName, PlanPrices]] = Field(
         default_factory=dict, validate_default=False
@@ -161,10 +163,11 @@ class Settings(BaseSettings):
     def _no_default_secrets_in_production(self) -> Self:
         if self.environment is not Environment.PRODUCTION:
             return self
-        secrets = {"SECRET_KEY": self.secret_key, "ENCRYPTION_KEY": self.encryption_key}
-        secrets |= {f"HMAC_KEY_V{n}": key for n, key in self.hmac_keys.items()}
-        for name, value in secrets.items():
-            text = value.get_secret_value()
+        secrets = [("SECRET_KEY", self.secret_key.get_secret_value())]
+        secrets += [("SECRET_KEY_PREVIOUS", key) for key in _listed(self.previous_secret_keys)]
+        secrets += [("ENCRYPTION_KEY", key) for key in self.encryption_keys or [""]]
+        secrets += [(f"HMAC_KEY_V{n}", key.get_secret_value()) for n, key in self.hmac_keys.items()]
+        for name, text in secrets:
             if text == DEV_SECRET or len(text.encode()) < MIN_KEY_BYTES:
                 msg = f"{name} must be a secret of your own of at least 32 bytes in production"
                 raise ValueError(msg)

@@ -129,7 +129,7 @@ async def rotate(platform: Platform, scope: Scope, device_id: str) -> DeviceRota
             raise _conflict(device)
         fresh = {"token_hash": secret_hash(token), "token_used_at": None}
         await _change(work, scope, device, fresh)
-        await _tell(work, scope, device_id, {"$inc": {"device_ver": 1}})
+        await _tell(work, scope, device_id, {"$inc": {"device_ver": 1}, "$set": {"employees": {}}})
         await audit.append(work, scope, "device.rotated", device_id, {"code": device.code})
 
     await platform.uow.run(transaction, queue=chain_key(scope))

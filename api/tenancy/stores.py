@@ -14,11 +14,14 @@ from api.identity.models import Membership, Store, Tenant
 from api.identity.repository import (
     AuthorityRepository,
     MembershipRepository,
+    RoleRepository,
     StoreRepository,
+    TenantMemberships,
     TenantRepository,
     TenantStores,
 )
-from api.identity.stores import require_everywhere
+from api.identity.standing import standings
+from api.identity.stores import MANY, require_everywhere
 from api.platform.documents import scoped_id
 from api.platform.jwt import unauthenticated
 from api.platform.operations import chain_key
@@ -33,7 +36,7 @@ from playpark.contracts.tenancy import StoreIn, StorePatch, StoreView, TenantVie
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import new_ulid
 
-WRITE = Permission.SETTINGS_WRITE
+WRITE, MANAGE = Permission.SETTINGS_WRITE, Permission.EMPLOYEE_MANAGE
 
 
 async def page(work: Work, scope: Scope, limit: int, cursor: str | None) -> Page[StoreView]:
@@ -61,7 +64,8 @@ async def tenant_view(work: Work, scope: Scope) -> TenantView:
 
 async def create(platform: Platform, scope: Scope, body: StoreIn) -> StoreView:
     """Open another store that can be worked in at once: it takes over the reasons and taxes of the
-    caller's present store, and the caller works there with the same roles.
+    caller's present store, and the caller works there with the same roles. So does everybody who
+    manages people in all stores: nobody opens a store over the heads of the park's owners.
 
     Raises E_PERMISSION where the caller may not do so in every store.
     """
@@ -70,7 +74,8 @@ async def create(platform: Platform, scope: Scope, body: StoreIn) -> StoreView:
     creator, store_id = scope.actor.employee_id, new_ulid()
 
     async def transaction(work: Work) -> StoreView:
-        change = await changes.begin(work, scope, (creator,))
+        members = {creator, *await _managers_everywhere(work, scope)}
+        change = await changes.begin(work, scope, members)
         await require_everywhere(work, scope, WRITE)
         tenant = await _tenant(work, scope)
         store = Store(
@@ -82,15 +87,18 @@ async def create(platform: Platform, scope: Scope, body: StoreIn) -> StoreView:
         )
         await StoreRepository(work, tenant.id, store_id).insert(store)
         await _furnish(work, scope, store_id)
-        here = await MembershipRepository.of(work, scope).find_one(employee_id=creator)
-        there = Membership(
-            id=scoped_id(tenant.id, store_id, creator),
-            tenant_id=tenant.id,
-            store_id=store_id,
-            employee_id=creator,
-            roles=here.roles if here else [],
-        )
-        await MembershipRepository(work, tenant.id, store_id).insert(there)
+        here = MembershipRepository.of(work, scope)
+        there = [
+            Membership(
+                id=scoped_id(tenant.id, store_id, each.employee_id),
+                tenant_id=tenant.id,
+                store_id=store_id,
+                employee_id=each.employee_id,
+                roles=each.roles,
+            )
+            for each in await here.find(limit=MANY, employee_id={"$in": sorted(members)})
+        ]
+        await MembershipRepository(work, tenant.id, store_id).insert_many(there)
         await platform.publish(work, tenant.id, store_id)
         await change.settle()
         facts = {**body.model_dump(mode="json"), "tz": store.tz}
@@ -98,6 +106,22 @@ async def create(platform: Platform, scope: Scope, body: StoreIn) -> StoreView:
         return store_view(store, tenant)
 
     return await changes.in_turn(platform, scope, transaction)
+
+
+async def _managers_everywhere(work: Work, scope: Scope) -> set[str]:
+    """Who may manage people in every active store."""
+    area = (work, scope.tenant_id, None)
+    roles = await RoleRepository(*area).find(limit=MANY, permissions=MANAGE)
+    some = await TenantMemberships(*area).people(
+        roles={"$in": [role.id for role in roles]}, store_id=scope.store_id, active=True
+    )
+    stores = await TenantStores(*area).find(limit=MANY, active=True)
+    people = await standings(work, scope.tenant_id, some)
+    return {
+        employee_id
+        for employee_id, person in people.items()
+        if all(person.may(store.id, MANAGE) for store in stores)
+    }
 
 
 async def _furnish(work: Work, scope: Scope, store_id: str) -> None:

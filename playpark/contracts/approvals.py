@@ -18,6 +18,7 @@ class ApprovalAction(StrEnum):
     VOID = "void"
     REPRINT = "reprint"
     EXCHANGE = "exchange"
+    TICKET_CANCEL = "ticket_cancel"
     MANUAL_DISCOUNT = "manual_discount"
     PRICE_OVERRIDE = "price_override"
     CASH_VARIANCE = "cash_variance"

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from api.audit.models import AuditRow
+from api.audit.trail import tenants
+from playpark.cash import FIRST_HASH, chain_hash
 from playpark.ids import new_ulid
 from tests.api.trails import GATE, SERVER, TILL, Park, park, resealed
 
@@ -313,3 +315,28 @@ async def test_R45_verifying_changes_nothing(trail: Park) -> None:
     await trail.verify()
     after = {name: list(trail.db[name].find()) for name in trail.db.list_collection_names()}
     assert after == before
+
+
+# --- all of a chain ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keep", [2, 0])
+async def test_R45_a_chain_that_a_z_report_vouches_for_cannot_vanish(
+    mongo_uri: str, database: str, keep: int
+) -> None:
+    async with park(mongo_uri, f"{database}_vanished") as fresh:
+        await fresh.write(TILL, ROWS)
+        told = {"seq": ROWS, "hash": fresh.row(TILL, ROWS)["hash"]}
+        report = {"number": "1", "prev_hash": FIRST_HASH, "audit": told}
+        sealed = {**report, "hash": chain_hash(FIRST_HASH, report)}
+        tenant_id, store_id, device_id = TILL.split(":")
+        here = {"tenant_id": tenant_id, "store_id": store_id, "device_id": device_id}
+        fresh.db.z_reports.insert_one({"_id": "z", **here, "chain_seq": 1, "report": sealed})
+        assert (await fresh.verify()).whole
+        if keep:
+            fresh.truncate(TILL, keep, head=True)
+        else:
+            fresh.db.audits.delete_many({"chain": TILL})
+            fresh.db.audit_heads.delete_many({"_id": TILL})
+        assert [found.kind for found in (await fresh.verify()).breaks] == ["truncated"]
+        assert tenant_id in await tenants(fresh.uow.reading())

@@ -26,6 +26,7 @@ from api.platform.strict_json import PrivateRoute
 from playpark.contracts.tenancy import DeviceType
 from playpark.errors import ErrorCode, PlayParkError
 from tests.api.limited import DEFAULTS, limited
+from tests.outside import CASHIER
 
 MINUTE_11 = "2026-11-21T08:11:30.250000+00:00"
 Ask = Callable[[], Awaitable[None]]
@@ -288,6 +289,21 @@ async def test_two_processes_count_together_in_redis(redis_uri: str) -> None:
 
 
 # --- over HTTP --------------------------------------------------------------------------
+
+
+async def test_R37_dead_refresh_tokens_use_up_nothing(mongo_uri: str, database: str) -> None:
+    async with limited(mongo_uri, f"{database}_dead", limit_device_login="5/hour") as park:
+        till = await (await park.at()).pair("POS")
+        session = await till.data("POST", "/v1/employees/login", CASHIER)
+        spent = {"refresh_token": session["refresh_token"]}
+        at_door, till.token = till.token, session["access_token"]
+        await till.data("POST", "/v1/auth/logout")
+        thief = await park.at("203.0.113.99")
+        for _ in range(6):
+            assert (await thief.call("POST", "/v1/auth/refresh", spent)).status_code == 401
+        till.token = at_door
+        login = {key: till.device[key] for key in ("device_id", "device_token")}
+        assert (await till.call("POST", "/v1/auth/device/login", login)).status_code == 200
 
 
 async def test_over_the_limit_is_429_in_the_envelope_with_words(

@@ -218,6 +218,18 @@ async def test_attack_8_many_devices_at_one_address_share_its_budget(park: Insid
         assert (await login(third, **CASHIER))[0] == 200
 
 
+async def test_attack_37_wrong_pins_in_one_park_close_no_till_of_another(park: Inside) -> None:
+    park.platform.settings.pin_failures_per_ip = 3
+    async with at(park, "203.0.113.9") as here:
+        assert await spray(await Outsider(here).pair("POS"), 4) == [
+            *["E_UNAUTHENTICATED"] * 3,
+            "E_PIN_LOCKED",
+        ]
+        other = await Outsider(here).pair("POS", site_key="DEMO-OTHER-PARK")
+        who = {"email": "cashier@other.playpark", "pin": "1111"}
+        assert (await login(other, **who))[0] == 200
+
+
 async def test_R41_a_header_does_not_make_another_address(park: Inside) -> None:
     park.platform.settings.pin_failures_per_ip = 3
     async with at(park, "203.0.113.9") as here:

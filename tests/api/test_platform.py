@@ -17,7 +17,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from api.app import DOCUMENTS, create_app, prepare
 from api.platform.logs import configure_logging
 from api.platform.mongo import Mongo
-from api.platform.settings import Settings, load_settings
+from api.platform.settings import DEV_SECRET, Settings, load_settings
 from api.platform.uow import UnitOfWork, Work
 from playpark.clock import SystemClock
 from playpark.errors import ErrorCode, PlayParkError
@@ -237,6 +237,14 @@ def test_production_refuses_default_secrets(
     settings = load_settings()
     assert {n: key.get_secret_value() for n, key in settings.hmac_keys.items()} == {2: "h" * 40}
     assert not settings.docs_enabled
+    for name, listed in (("SECRET_KEY_PREVIOUS", "x"), ("ENCRYPTION_KEY", f"{'e' * 40},short")):
+        monkeypatch.setenv(name, listed)
+        with pytest.raises(PlayParkError, match=f"{name} must be a secret of your own"):
+            load_settings()
+        monkeypatch.setenv(name, "p" * 40)
+    monkeypatch.setenv("SECRET_KEY_PREVIOUS", DEV_SECRET)
+    with pytest.raises(PlayParkError, match="SECRET_KEY_PREVIOUS"):
+        load_settings()
 
 
 @pytest.mark.parametrize(

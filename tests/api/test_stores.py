@@ -145,9 +145,21 @@ async def test_a_closed_store_is_not_asked(office: BackOffice) -> None:
     assert refusal(await person.call("POST", STORES, {"name": "No"})) == (403, "E_PERMISSION")
     await office.owner.data("PATCH", f"{STORES}/{closed}", {"active": False})
     made = await person.data("POST", STORES, {"name": "Yes"})
-    # Out of the way of the other tests: the owner is no member of it.
-    there = {"store_id": everywhere[0]}
-    await person.data("PATCH", f"{STORES}/{made['store_id']}", {"active": False}, **there)
+    await office.owner.data("PATCH", f"{STORES}/{made['store_id']}", {"active": False})
+
+
+async def test_R44_nobody_opens_a_store_over_the_owners_heads(office: BackOffice) -> None:
+    stores = (await office.owner.data("GET", STORES, limit=200))["items"]
+    everywhere = [store["store_id"] for store in stores if store["active"]]
+    person = await office.member({each: ["settings_write"] for each in everywhere})
+    made = await person.data("POST", STORES, {"name": "Behind their backs"})
+    owner_now = await office.owner.data("GET", STORES, limit=200)
+    assert made["store_id"] in {store["store_id"] for store in owner_now["items"]}
+    assert (await office.owner.call("POST", STORES, {"name": "Still mine"})).status_code == 200
+    for name in ("Behind their backs", "Still mine"):
+        found = (await office.owner.data("GET", STORES, limit=200))["items"]
+        (store_id,) = (each["store_id"] for each in found if each["name"] == name)
+        await office.owner.data("PATCH", f"{STORES}/{store_id}", {"active": False})
 
 
 # --- acting in another store ------------------------------------------------------------
