@@ -23,10 +23,13 @@ from api.catalog.models import (
     Tax,
     Zone,
 )
+from api.certificates import models as certificates_models
+from api.certificates import routes as certificates
 from api.customers import routes as customers
 from api.customers.models import Customer, PointsEntry
 from api.demo_park import load_demo_park
 from api.events.models import Event
+from api.gate import routes as gate
 from api.identity import people_routes as people
 from api.identity import routes as identity
 from api.identity.models import (
@@ -75,7 +78,7 @@ from api.shifts.models import CashMovement, Shift, ZCounter, ZLink
 from api.sync import routes as sync
 from api.tenancy import routes as tenancy
 from api.tickets import routes as tickets
-from api.tickets.models import Redemption, Ticket
+from api.tickets.models import Annulment, Cancellation, Occupancy, Redemption, Ticket
 from api.timecards import routes as timecards
 from api.timecards.models import Timecard
 from playpark import __version__
@@ -91,22 +94,27 @@ DOCUMENTS: tuple[type[Model], ...] = (
     *(Shift, ZCounter, Sale, Payment, LedgerEntry, Counter, Ticket, Redemption),
     *(OpenTicket, TrainingSale),
     *(Refund, VoidedSale, Reprint),
+    *(Annulment, Cancellation, Occupancy),
     *(OpRecord, Event),
     *audit_models.DOCUMENTS,
     *(StoredReconciliation, JobLease),
     *secrets_models.DOCUMENTS,
+    *certificates_models.DOCUMENTS,
     *provider_models.DOCUMENTS,
 )
 ROUTERS = (
+    # Routes are tried one after the other: those that a queue waits for come first.
+    tickets.private,
+    sync.private,
     identity.public,
     identity.either,
     identity.private,
     people.private,
     tenancy.private,
+    certificates.private,
     catalog.private,
     shifts.private,
     sales.private,
-    tickets.private,
     settings.private,
     secrets.private,
     approvals.private,
@@ -116,7 +124,7 @@ ROUTERS = (
     refunds.private,
     reports.private,
     audit.private,
-    sync.private,
+    gate.private,
     provider.public,
     provider.private,
     provider.provider,

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from api.platform.embedded import EmbeddedMongo
-from benchmarks import limits, pin_storm, pricing, server
+from benchmarks import bootstrap, gate, limits, pin_storm, pricing, redeem, server
 
 
 def main() -> None:
@@ -16,9 +16,11 @@ def main() -> None:
     for name, result in (*pricing.run(), *limits.run()):
         table.add_row(name, result)
     with tempfile.TemporaryDirectory() as folder, EmbeddedMongo(Path(folder)) as mongo:
-        for part in (server, pin_storm):
+        for part in (server, bootstrap, pin_storm, gate):
             for name, result in asyncio.run(part.run(mongo.uri)):
                 table.add_row(name, result)
+        for name, result in redeem.run(mongo.uri):
+            table.add_row(name, result)
     Console().print(table)
 
 

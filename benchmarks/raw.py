@@ -39,6 +39,7 @@ class Raw:
     redeem_op: Document
     redemption: Document
     redeemed: Document
+    occupancy: Document
     unused: list[str]
 
     @classmethod
@@ -64,6 +65,7 @@ class Raw:
             redeem_op=await db["operations"].find_one({"kind": "redemption"}),
             redemption=await db["redemptions"].find_one(),
             redeemed=await db["events"].find_one({"type": "ticket.redeemed.pass"}),
+            occupancy=await db["occupancy"].find_one(),
             unused=[],
         )
 
@@ -99,13 +101,29 @@ class Raw:
             await session.commit_transaction()
         self.unused.extend(each["_id"] for each in tickets)
 
-    async def redeem(self, _number: int) -> None:
-        """Ticket, redemption, event: as a redemption does."""
+    async def stock(self, count: int) -> None:
+        """Insert so many tickets that nobody has used."""
+        made = [self._ticket(self.tickets[0], new_ulid()) for _ in range(count)]
+        await self._db["tickets"].insert_many(made)
+        self.unused.extend(each["_id"] for each in made)
+
+    async def redeem(self, number: int) -> None:
+        """Ticket, occupancy, redemption, event: as a redemption does."""
+        device = self.devices[number % len(self.devices)]
         async with await self._session() as session:
             self._start(session)
             await self._insert("operations", self.redeem_op, session)
             await self._db["tickets"].find_one_and_update(
-                self.area | {"_id": self.unused.pop()}, {"$inc": {"used": 1}}, session=session
+                self.area | {"_id": self.unused.pop(), "used": 0},
+                {"$inc": {"used": 1}},
+                session=session,
+            )
+            await self._db["occupancy"].find_one_and_update(
+                self.area | {"_id": f"{self.occupancy['_id']}:{device}"},
+                {"$inc": {"entries": 1}},
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+                session=session,
             )
             await self._insert("redemptions", self.redemption, session)
             await self._insert("events", self.redeemed, session)

@@ -5,13 +5,22 @@ from typing import ClassVar
 
 from textual.worker import Worker, WorkerState
 
-from gate.board import Board
+from gate.answers import Level, Scan
+from gate.desk import Desk
+from gate.screens.annul import AnnulQuestion
+from gate.screens.overlay import ReadOnly
 from gate.screens.scan import ScanScreen
-from gate.screens.zone import ZoneDialog
+from gate.screens.views import AllFigures, Help, LastScans
+from gate.screens.zone import Choice, ZoneQuestion
+from gate.slips import Slips
+from gate.sounds import SoundMode, Sounds
 from gate.station import Station
-from playpark.clock import park_zone
+from playpark.contracts.tickets import Direction
 from playpark.errors import PlayParkError
+from playpark.printing.transport import PrinterTarget, TargetKind
 from playpark.tui import PairingDetails, PairingScreen, ParkApp, Status
+
+NO_PRINTER = PrinterTarget(TargetKind.NONE)
 
 
 class GateApp(ParkApp):
@@ -19,23 +28,30 @@ class GateApp(ParkApp):
 
     TITLE = "PlayPark gate"
     CSS_PATH: ClassVar[Path] = Path(__file__).parent / "gate.tcss"
+    ENABLE_COMMAND_PALETTE = False
 
-    def __init__(self, station: Station, *, site_key: str | None, name: str) -> None:
+    def __init__(
+        self,
+        station: Station,
+        *,
+        site_key: str | None,
+        name: str,
+        sound: SoundMode = SoundMode.BELL,
+        printer: PrinterTarget = NO_PRINTER,
+    ) -> None:
         super().__init__()
         self._station = station
         self._site_key = site_key
         self._device_name = name
-        self._board = Board()
-        self._stopped: str | None = None
+        sounds = Sounds(sound, station.store.folder / "sounds", self.bell)
+        slips = Slips(printer, station.store, monotonic=station.monotonic)
+        station.printer = lambda: slips.state
+        self.desk = Desk(station, sounds, slips)
 
     def status(self) -> Status:
-        station = self._station
-        store = station.store.identity.store if station.store.identity else None
-        now = station.clock.now().astimezone(park_zone(store.tz if store else None))
-        if station.store.identity is None:
-            return Status("GATE · not paired yet", now)
-        title = f"GATE {station.zone_name} · {station.admission.direction.value}"
-        return Status(title, now, station.engine.state)
+        if self._station.store.identity is None:
+            return Status("GATE · not paired yet", self.desk.now)
+        return Status("GATE", self.desk.now, self._station.engine.state)
 
     async def on_mount(self) -> None:
         if self._station.store.identity is None and not self._site_key:
@@ -44,6 +60,7 @@ class GateApp(ParkApp):
             self.run_worker(self._start(), group="start", exclusive=True)
 
     async def on_unmount(self) -> None:
+        await self.desk.close()
         await self._station.close()
 
     # --- first start --------------------------------------------------------------------
@@ -57,7 +74,7 @@ class GateApp(ParkApp):
             else:  # such as a zone that is not there
                 self.exit(return_code=1, message=f"playpark: {refusal.message}")
             return
-        self._open()
+        await self._open()
 
     def _ask_to_pair(self, notice: str | None = None) -> None:
         known = PairingDetails(
@@ -71,12 +88,13 @@ class GateApp(ParkApp):
     async def _pair(self, details: PairingDetails) -> None:
         await self._station.move(details.api_url)
         await self._station.connect(site_key=details.site_key, name=details.name)
-        self._open()
+        await self._open()
 
     # --- at work ------------------------------------------------------------------------
 
-    def _open(self) -> None:
-        screen = ScanScreen(self._station, self._board, lambda: self._stopped)
+    async def _open(self) -> None:
+        await self.desk.restore()
+        self._scan_screen = screen = ScanScreen(self.desk)
         if isinstance(self.screen, PairingScreen):
             self.switch_screen(screen)
         else:
@@ -85,19 +103,49 @@ class GateApp(ParkApp):
 
     async def _follow(self, screen: ScanScreen) -> None:
         async for scan in self._station.scans(live=True):
-            self._board.take(scan, self._station.monotonic())
+            self.desk.take(scan)
+            if scan.answer.level is Level.CHECKING and isinstance(self.screen, ReadOnly):
+                self.screen.go()  # somebody stands there: the answer comes first
             if screen.is_mounted:
                 screen.renew()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         if event.worker.group == "scans" and event.state is WorkerState.ERROR:
-            self._stopped = f"Scanning has stopped ({event.worker.error}): start the gate again."
+            problem = f"Scanning has stopped ({event.worker.error}): start the gate again."
+            self.desk.stopped = problem
 
-    async def on_scan_screen_zone_asked(self) -> None:
-        admission = self._station.admission
+    # --- keys ---------------------------------------------------------------------------
 
-        def take(chosen: str | None) -> None:
-            if chosen is not None:
-                admission.zone_id = chosen or None
+    async def on_scan_screen_asked(self, event: ScanScreen.Asked) -> None:
+        entry = self._scan_screen.entry
+        match event.what:
+            case "help":
+                keys = list(self._scan_screen.keys_now())
+                self.push_screen(Help(self.desk, entry, keys))
+            case "scans":
+                self.push_screen(LastScans(self.desk, entry))
+            case "figures":
+                self.push_screen(AllFigures(self.desk, entry))
+            case "zone":
+                self.push_screen(ZoneQuestion(self.desk, entry), self._stand_at)
+            case "annul":
+                self.push_screen(AnnulQuestion(self.desk, entry), self._annul)
+            case _:
+                admission = self._station.admission
+                entering = admission.direction is Direction.ENTRY
+                other = Direction.EXIT if entering else Direction.ENTRY
+                self._stand_at((admission.zone_id, other))
 
-        self.push_screen(ZoneDialog(self._station.zones, admission.zone_id), take)
+    def _stand_at(self, chosen: Choice | None) -> None:
+        if chosen is not None:
+            self.run_worker(self._station.stand_at(*chosen), group="place")
+
+    def _annul(self, scan: Scan | None) -> None:
+        if scan is not None:
+            self.run_worker(self._take_back(scan), group="annul")
+
+    async def _take_back(self, scan: Scan) -> None:
+        self._scan_screen.say("The entry is being taken back …")
+        answer = await self.desk.annul(scan)
+        self._scan_screen.say(f"{scan.code}: {answer.detail_en}")
+        self._scan_screen.renew()

@@ -49,33 +49,41 @@ _FONT = {
     ":": "..... .##.. .##.. ..... .##.. .##.. .....",
     "-": "..... ..... ..... .###. ..... ..... .....",
     "+": "..... ..#.. ..#.. ##### ..#.. ..#.. .....",
+    "!": "..#.. ..#.. ..#.. ..#.. ..#.. ..... ..#..",
+    "?": ".###. #...# ....# ...#. ..#.. ..... ..#..",
+    "'": "..#.. ..#.. .#... ..... ..... ..... .....",
+    "/": "....# ....# ...#. ..#.. .#... #.... #....",
     "…": "..... ..... ..... ..... ..... #.#.# #.#.#",
     " ": "..... ..... ..... ..... ..... ..... .....",
 }
 _UNKNOWN = "##### #...# #...# #...# #...# #...# #####"
 _WIDE = (2, 2, 2, 2, 2)
 _NARROW = (2, 1, 1, 1, 2)
+_BLOCK = {"#": "█", ".": " "}
 _CELLS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
 
 
 def tall(text: str, width: int) -> list[str]:
-    """`text` in seven rows, in the widest letters that fit into `width` columns."""
+    """`text` in seven rows, in the widest letters that fit into `width` columns; no rows where
+    none fit."""
     glyphs = [_glyph(char) for char in text.upper()]
-    columns = _WIDE if len(glyphs) * (sum(_WIDE) + 2) <= width else _NARROW
-    gap = GAP * 2 if columns is _WIDE else GAP
-    return [
-        gap.join(
-            "".join(("█" if pixel == "#" else " ") * columns[x] for x, pixel in enumerate(row))
-            for row in rows
-        )
-        for rows in zip(*glyphs, strict=True)
-    ]
+    for columns, gap in ((_WIDE, GAP * 2), (_NARROW, GAP)):
+        if len(glyphs) * (sum(columns) + len(gap)) - len(gap) <= width:
+            return [
+                gap.join(
+                    "".join(_BLOCK[pixel] * columns[x] for x, pixel in enumerate(row))
+                    for row in rows
+                )
+                for rows in zip(*glyphs, strict=True)
+            ]
+    return []
 
 
 def small(text: str, width: int) -> list[str]:
-    """`text` in three rows; one plain row where it is too long for `width` columns."""
-    if len(text) * 6 > width + 1:
-        return [text]
+    """`text` in three rows; no rows where it is too long for `width` columns, or has a letter
+    that is not in the font."""
+    if len(text) * 6 > width + 1 or any(char not in _FONT for char in text.upper()):
+        return []
     glyphs = [_six_rows(_glyph(char)) for char in text.upper()]
     lines = [GAP.join(rows) for rows in zip(*glyphs, strict=True)]
     return [_pack(lines[i], lines[i + 1]) for i in (0, 2, 4)] if lines else []

@@ -1,8 +1,10 @@
-"""QR codes out of a frame: zxing-cpp first, one retry policy, pyzbar last (PLATFORM, QR).
+"""QR codes out of a frame: zxing-cpp first, then the same again on a treated picture, pyzbar last
+(PLATFORM, QR; docs/decisions/0022).
 
-Where zxing-cpp finds nothing, a film's frames are tried again alternately: one smoothed (σ 1),
-the next at twice the size of its centre; a still picture, which has no next frame, gets both.
-What is read proves nothing: prefix, length and signature are checked by those who use it.
+A film's frames get two treatments each, in turn: one against noise or wear, one against small or
+broken prints. A still picture, which has no next frame, gets all of them. Nothing is ever
+sharpened: that makes codes of what is none. What is read proves nothing: prefix, length and
+signature are checked by those who use it.
 """
 
 import time
@@ -10,16 +12,25 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import cv2
+import numpy as np
 import zxingcpp
 
 from gate.frames import Frame, Image
 
 FRAME_BUDGET = 0.04
 """Seconds of a frame after which pyzbar is left out: 15 frames a second must fit."""
+LAST_EVERY = 25
+"""pyzbar takes ten times as long as zxing-cpp and reads a code in 500 more: of a film's frames
+without a code it gets one in so many, about one a second."""
 WIDE = 960
 """Pictures from this width on are enlarged in their centre only."""
+LONG = 4000
+"""Pictures are not made larger than this."""
 
 _QR = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
+_LOCAL, _GLOBAL = zxingcpp.Binarizer.LocalAverage, zxingcpp.Binarizer.GlobalHistogram
+_DARKER = (255 * (np.arange(256) / 255) ** 3).astype(np.uint8)
+_DOT = np.ones((3, 3), np.uint8)
 
 Reader = Callable[[Image], list[bytes]]
 
@@ -48,7 +59,8 @@ class Decoder:
         self._stills = stills
         self._budget = budget
         self._clock = clock
-        self._turn = False
+        self._unread: dict[str, int] = {}
+        """Frames without a code, by source: each of several cameras takes its own turns."""
         self._last, self.note = _last_reader(load_pyzbar)
 
     def read(self, frame: Frame) -> list[str]:
@@ -59,17 +71,22 @@ class Decoder:
         """
         started = self._clock()
         grey = _grey(frame.image)
-        found = _zxing(grey) or self._retry(grey)
-        if not found and self._last and self._clock() - started < self._budget:
-            found = self._last(grey)
+        found = _zxing(grey) or self._again(frame, grey, started)
         texts = (data.decode("utf-8", "backslashreplace") for data in found if data)
         return list(dict.fromkeys(texts))
 
-    def _retry(self, grey: Image) -> list[bytes]:
+    def _again(self, frame: Frame, grey: Image, started: float) -> list[bytes]:
+        turn = self._unread[frame.source] = self._unread.get(frame.source, -1) + 1
         if self._stills:
-            return _zxing(_smooth(grey)) or _zxing(_twice(grey))
-        self._turn = not self._turn
-        return _zxing(_smooth(grey) if self._turn else _twice(grey))
+            readers = (lambda _: _zxing(frame.image), *TURNS[0], *TURNS[1])
+        else:
+            readers = TURNS[turn % len(TURNS)]
+        for read in readers:
+            if found := read(grey):
+                return found
+        if not self._last or (not self._stills and turn % LAST_EVERY):
+            return []
+        return self._last(grey) if self._clock() - started < self._budget else []
 
 
 def _last_reader(load_pyzbar: LoadPyzbar) -> tuple[Reader | None, str | None]:
@@ -81,8 +98,8 @@ def _last_reader(load_pyzbar: LoadPyzbar) -> tuple[Reader | None, str | None]:
     return lambda image: [bytes(code.data) for code in pyzbar.decode(image, symbols=symbols)], None
 
 
-def _zxing(image: Image) -> list[bytes]:
-    found = zxingcpp.read_barcodes(image, formats=_QR)
+def _zxing(image: Image, binarizer: zxingcpp.Binarizer = _LOCAL) -> list[bytes]:
+    found = zxingcpp.read_barcodes(image, formats=_QR, binarizer=binarizer)
     return [bytes(code.bytes) for code in found]
 
 
@@ -92,12 +109,33 @@ def _grey(image: Image) -> Image:
     return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)  # type: ignore[return-value]
 
 
-def _smooth(grey: Image) -> Image:
-    return cv2.GaussianBlur(grey, (0, 0), 1.0)  # type: ignore[return-value]
+# --- treatments, by what they were measured to help --------------------------------------
 
 
-def _twice(grey: Image) -> Image:
+def _smooth(grey: Image) -> list[bytes]:
+    """Low light: a sensor's noise is smoothed away (σ 1)."""
+    return _zxing(cv2.GaussianBlur(grey, (0, 0), 1.0))  # type: ignore[arg-type]
+
+
+def _darker(grey: Image) -> list[bytes]:
+    """Faded print and glare: what is only a little darker than white is spread over the range."""
+    return _zxing(cv2.LUT(grey, _DARKER))  # type: ignore[arg-type]
+
+
+def _twice(grey: Image) -> list[bytes]:
+    """Small or tilted: the centre at twice its size."""
     height, width = grey.shape[:2]
     if width >= WIDE:
         grey = grey[height // 4 : height - height // 4, width // 4 : width - width // 4]
-    return cv2.resize(grey, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)  # type: ignore[return-value]
+    if max(grey.shape) * 2 > LONG:
+        return []
+    return _zxing(cv2.resize(grey, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))  # type: ignore[arg-type]
+
+
+def _mended(grey: Image) -> list[bytes]:
+    """A print head with dead dots: thin white lines are closed, and one threshold for the whole
+    picture keeps what is left of them from being taken for edges."""
+    return _zxing(cv2.morphologyEx(grey, cv2.MORPH_OPEN, _DOT), _GLOBAL)  # type: ignore[arg-type]
+
+
+TURNS: tuple[tuple[Reader, ...], ...] = ((_smooth, _darker), (_twice, _mended))

@@ -5,8 +5,11 @@ keyboard enter behind the decoder and go the same way.
 """
 
 import asyncio
+import contextlib
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from weakref import WeakValueDictionary
 
@@ -16,6 +19,8 @@ from gate.decoders import Decoder
 from gate.frames import Frame, SourceError
 from gate.presentation import Presentations
 from gate.sources import FrameSource, Newest
+from gate.sources.serial_line import SerialScanner
+from playpark.ids import normalise_short_code
 
 TOGETHER = 0.5
 """Codes that begin within so many seconds of each other are one group: a family's tickets are
@@ -45,6 +50,19 @@ async def newest_frames(newest: Newest) -> AsyncIterator[Frame]:
             return
 
 
+def listener(scanner: SerialScanner, keyed: asyncio.Queue[Code]) -> Callable[[str], None]:
+    """What takes a serial scanner's codes, in the scanner's thread, into the queue of this loop."""
+    loop = asyncio.get_running_loop()
+
+    def take(text: str) -> None:
+        # A short code that is scanned was printed as a barcode.
+        code = Code(text, typed=normalise_short_code(text) is not None, source=scanner.label)
+        with contextlib.suppress(RuntimeError):  # the gate has ended
+            loop.call_soon_threadsafe(keyed.put_nowait, code)
+
+    return take
+
+
 async def run(
     frames: AsyncIterator[Frame],
     decoder: Decoder,
@@ -69,6 +87,17 @@ async def run(
     finally:
         producer.cancel()
         await asyncio.wait([producer])
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A showing that began: `taken` is when its picture was, seconds of time.monotonic; None for
+    one of an earlier run."""
+
+    number: int
+    together: int
+    code: Code
+    taken: float | None = None
 
 
 class _Run:
@@ -98,7 +127,7 @@ class _Run:
     ) -> None:
         for op_id, code in self._admission.left_over():
             self._number += 1
-            self._expect(op_id, code, partial(self._tell, self._number, 0, code))
+            self._expect(op_id, code, partial(self._tell, _Begun(self._number, 0, code)))
         try:
             async with asyncio.TaskGroup() as self._group:
                 if keyed is not None:
@@ -121,7 +150,8 @@ class _Run:
                     texts = await loop.run_in_executor(worker, self._decoder.read, frame)
                     self._film_time = frame.at
                     begun = self._presentations.seen(texts, frame.at)
-                    self._begin([Code(text) for text in begun], frame.at)
+                    codes = [Code(text, source=frame.source) for text in begun]
+                    self._begin(codes, frame.at, frame.taken)
             except SourceError as damaged:
                 return damaged
         return None
@@ -133,9 +163,9 @@ class _Run:
             code = await keyed.get()
             at = self._clock()
             if self._presentations.seen([code.text], at) or code.typed:
-                self._begin([code], at)
+                self._begin([code], at, time.monotonic())
 
-    def _begin(self, codes: list[Code], at: float) -> None:
+    def _begin(self, codes: list[Code], at: float, taken: float) -> None:
         if not codes:
             return
         if at - self._began_at >= TOGETHER:
@@ -143,40 +173,55 @@ class _Run:
         self._began_at = at
         for code in codes:
             self._number += 1
-            self._group.create_task(self._ask(self._number, self._together, code))
+            self._group.create_task(self._ask(_Begun(self._number, self._together, code, taken)))
 
-    async def _ask(self, number: int, together: int, code: Code) -> None:
-        tell = partial(self._tell, number, together, code)
-        tell(CHECKING)
+    async def _ask(self, begun: _Begun) -> None:
+        code = begun.code
+        tell = partial(self._tell, begun)
+        tell(CHECKING, None)
         async with self._turns.setdefault(code, asyncio.Lock()):
             # One showing speaks for an operation: the newest, which takes it over.
             if (unanswered := self._admission.unanswered_op(code)) in self._late:
                 self._late.pop(unanswered).cancel()
             verdict = await self._admission.admit(code)
-        tell(verdict.answer)
+        tell(verdict.answer, verdict.op_id)
         if verdict.pending is not None:
             self._expect(verdict.pending, code, tell)
 
-    def _expect(self, op_id: str, code: Code, tell: Callable[[Answer], None]) -> None:
+    def _expect(self, op_id: str, code: Code, tell: Callable[[Answer, str | None], None]) -> None:
         coming = self._admission.answered(op_id)
         self._late[op_id] = asyncio.create_task(self._wait_for(coming, op_id, code, tell))
 
     async def _wait_for(
         self,
-        coming: asyncio.Future[Answer],
+        coming: asyncio.Future[Answer | None],
         op_id: str,
         code: Code,
-        tell: Callable[[Answer], None],
+        tell: Callable[[Answer, str | None], None],
     ) -> None:
         answer = await asyncio.shield(coming)
         self._late.pop(op_id, None)
-        if self._presentations.shown(code.text, self._clock()):
-            tell(answer)
+        if answer is None:
+            return  # the gate has decided by itself, and the server says the same
+        if answer.level is Level.LATE:
+            tell(answer, op_id)
             return
-        tell(late(answer))
+        if self._presentations.shown(code.text, self._clock()):
+            tell(answer, op_id)
+            return
+        tell(late(answer), op_id)
         if answer.level is Level.PASS:
             await self._admission.not_admitted(op_id)
 
-    def _tell(self, number: int, together: int, code: Code, answer: Answer) -> None:
-        at = self._admission.now()
-        self.scans.put_nowait(Scan(number, together, code_name(code.text), at, answer))
+    def _tell(self, begun: _Begun, answer: Answer, op_id: str | None = None) -> None:
+        scan = Scan(
+            begun.number,
+            begun.together,
+            code_name(begun.code.text),
+            self._admission.now(),
+            answer,
+            op_id,
+            source=begun.code.source if begun.taken is not None else None,
+            latency=time.monotonic() - begun.taken if begun.taken is not None else None,
+        )
+        self.scans.put_nowait(scan)

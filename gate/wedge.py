@@ -7,7 +7,7 @@ stretches the burst).
 
 from dataclasses import dataclass
 
-from playpark.tokens import parse_pp1
+from playpark.offline_tickets import named_ticket
 
 BURST_AVERAGE = 0.035
 BURST_GAP = 0.100
@@ -52,6 +52,10 @@ class Wedge:
     def clear(self) -> None:
         self._keys.clear()
 
+    def put_back(self, text: str, at: float) -> None:
+        """A text that was typed by a person and is to be mended: it never looks like a burst."""
+        self._keys = [(char, at - len(text) + place) for place, char in enumerate(text)]
+
     def enter(self, at: float) -> Keyed | None:
         """End the entry; None where nothing was typed.
 
@@ -84,4 +88,4 @@ def _burst(keys: list[tuple[str, float]], enter_at: float) -> str | None:
 
 def _ticket(text: str) -> str | None:
     """The token in `text`; a scanner under Caps Lock types it in lower case."""
-    return next((each for each in (text, text.upper()) if parse_pp1(each)), None)
+    return next((each for each in (text, text.upper()) if named_ticket(each)), None)

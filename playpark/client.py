@@ -26,6 +26,7 @@ from playpark.contracts.base import Envelope, Page, ServerTime
 from playpark.contracts.catalog import PackageView
 from playpark.contracts.customers import CustomerIn, CustomerView
 from playpark.contracts.employees import EmployeeLoginIn, EmployeeSession, EmployeeView
+from playpark.contracts.gate import CertificateIn, CertificateView, GateBootstrap
 from playpark.contracts.open_tickets import OpenTicketIn, OpenTicketSummary, OpenTicketView
 from playpark.contracts.pricing import PreviewIn, PricedCart
 from playpark.contracts.provider import HeartbeatAnswer, HeartbeatIn
@@ -130,6 +131,10 @@ class ApiClient:
         """Tell how this device is, and hear what it should know."""
         return await self._call("POST", "/provider/heartbeats", HeartbeatAnswer, body)
 
+    async def certificate(self, body: CertificateIn) -> CertificateView:
+        """What this till may sign while it is offline (R22)."""
+        return await self._call("POST", "/devices/me/certificate", CertificateView, body)
+
     async def time(self) -> datetime:
         """The server's time: the cheapest way to see that it is there."""
         return (await self._call("GET", "/time", ServerTime)).now
@@ -213,6 +218,20 @@ class ApiClient:
 
     async def redeem(self, op_id: str, body: RedeemIn) -> RedemptionView:
         return await self._call("POST", "/tickets/redeem", RedemptionView, body, op_id=op_id)
+
+    async def gate_bootstrap(
+        self,
+        *,
+        window: int,
+        since: int | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpx's own deadline
+    ) -> GateBootstrap:
+        """What a gate needs to decide by itself: all of it, or what has changed `since` a version
+        that it had with the same `window` (minutes ahead)."""
+        query = {"window": window} | ({} if since is None else {"since": since})
+        return await self._call(
+            "GET", "/gate/bootstrap", GateBootstrap, query=query, timeout=timeout
+        )
 
     async def sync(self, batch: BatchIn, *, timeout: float | None = None) -> BatchOut:  # noqa: ASYNC109 - httpx's own deadline
         """Submit operations; the result of each is its own (R35)."""

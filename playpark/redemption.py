@@ -1,6 +1,7 @@
-"""Whether a ticket admits: one pure decision for the server and every gate (R18–R20, R51).
+"""Whether a ticket admits: one pure decision for the server and every gate (R18–R22, R51).
 
 The caller has verified the token's signature; `ticket` is None where no ticket has that id.
+docs/redemption.md shows as a table what comes out.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,10 @@ from playpark.contracts.catalog import PackageKind
 from playpark.contracts.tickets import Direction, FailReason, RedemptionResult, TicketStatus
 
 ANTI_PASSBACK = timedelta(seconds=5)
+PENDING_LASTS = timedelta(hours=72)
+"""How long after its issue a ticket admits whose sale has not arrived (R22)."""
+NO_ZONE = ""
+"""Stands among a ticket's zones for a gate that has none: the park as a whole (R51)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,9 @@ class TicketState:
     kid: str = ""
     """Of the key that it was issued with."""
     issued_at: datetime | None = None
-    """By the server's clock."""
+    """By the server's clock; of a pending ticket by its till's."""
+    inside: tuple[str, ...] = ()
+    """The zones that its guest has entered and not left, on the day of `last_pass_at` (R51)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,8 @@ class Scan:
     """One showing of a ticket at a place and a moment.
 
     `key` is the token's, None where a short code was typed. `binding`: whether tickets are held
-    to their zones and devices here (R40).
+    to their zones and devices here (R40). The zone says `reentry_needs_exit` (R51) and
+    `pending_admits` (R22), `full` whether another guest would be one too many for it.
     """
 
     at: datetime
@@ -60,6 +68,16 @@ class Scan:
     anti_passback: timedelta = ANTI_PASSBACK
     key: SigningKey | None = None
     binding: bool = True
+    reentry_needs_exit: bool = False
+    pending_admits: bool = True
+    full: bool = False
+    day_start: datetime | None = None
+    """When the trading day began: who was inside before is outside now (R30, R51)."""
+
+    @property
+    def place(self) -> str:
+        """The zone as tickets name it: `NO_ZONE` at a gate without one."""
+        return self.zone_id or NO_ZONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +111,7 @@ def decide(ticket: TicketState | None, scan: Scan) -> Decision:
         return refuse(FailReason.INVALID_SIG)
     if scan.direction is Direction.EXIT:
         return Decision(RedemptionResult.PASS, None, remaining(ticket, scan.at))
-    if ticket.kind is PackageKind.BUNDLE:
+    if ticket.kind is PackageKind.BUNDLE or not _arrived(ticket, scan):
         # A bundle is sold; what admits are the tickets of its components (R18).
         return refuse(FailReason.UNKNOWN_TICKET)
     for reason in _objections(ticket, scan):
@@ -128,6 +146,21 @@ def remaining(ticket: TicketState, at: datetime) -> int:
     return ticket.quota - ticket.used
 
 
+def is_inside(ticket: TicketState, scan: Scan) -> bool:
+    """Whether the ticket's guest has entered this zone today and not left it (R51)."""
+    if scan.place not in ticket.inside or ticket.last_pass_at is None:
+        return False
+    return scan.day_start is None or ticket.last_pass_at >= scan.day_start
+
+
+def _arrived(ticket: TicketState, scan: Scan) -> bool:
+    """Whether the sale is here, or may still be on its way where the zone waits for it (R22)."""
+    if ticket.status is not TicketStatus.PENDING:
+        return True
+    issued_at = ticket.issued_at
+    return scan.pending_admits and issued_at is not None and scan.at < issued_at + PENDING_LASTS
+
+
 def _objections(ticket: TicketState, scan: Scan) -> Iterator[FailReason]:
     """Everything that speaks against an entry, in the order of R19."""
     if ticket.training:
@@ -160,11 +193,15 @@ def _spent(ticket: TicketState, scan: Scan) -> Iterator[FailReason]:
         yield FailReason.DUPLICATE_USE
     if ticket.last_pass_at is not None and scan.at - ticket.last_pass_at < scan.anti_passback:
         yield FailReason.DUPLICATE_USE
+    if scan.reentry_needs_exit and is_inside(ticket, scan):
+        yield FailReason.DUPLICATE_USE
     if ticket.kind is PackageKind.TIMEPASS:
         if ticket.ends_at is not None and scan.at >= ticket.ends_at:
             yield FailReason.EXHAUSTED
     elif ticket.used + cost(ticket, scan) > ticket.quota:
         yield FailReason.EXHAUSTED
+    if scan.full:
+        yield FailReason.ZONE_FULL
 
 
 def _minutes_until(end: datetime, at: datetime) -> int:

@@ -190,7 +190,9 @@ class PosApp(ParkApp):
             self.run_worker(self._told(flow.difference()), group="flow", exclusive=True)
 
     def _hear(self, answer: HeartbeatAnswer) -> None:
-        """The server answers a heartbeat: newer prices are fetched at once (R46)."""
+        """The server answers a heartbeat: newer prices are fetched at once (R46), and the
+        certificate for offline tickets is renewed in time (R22)."""
+        self.run_worker(self.till.renew_certificate(), group="certificate", exclusive=True)
         catalog = self.till.counter.catalog
         if catalog is not None and answer.catalog_version > catalog.catalog_version:
             self._refresh_catalog()

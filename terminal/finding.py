@@ -16,7 +16,7 @@ from playpark.contracts.tickets import TicketStatus, TicketView
 from playpark.device import OpState, StoredOp
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import normalise_short_code
-from playpark.tokens import parse_pp1
+from playpark.offline_tickets import named_ticket
 from terminal.basket import tickets_per_unit
 from terminal.counter import Counter
 
@@ -73,10 +73,9 @@ class Finding:
         counter, text = self._counter, text.strip()
         counter.need_server()
         code = normalise_short_code(text)
-        token = parse_pp1(text.upper())
+        ticket_id = named_ticket(text.upper())
         known = await asyncio.to_thread(counter.store.by_receipt, text.upper())
-        if known is None and (code or token):
-            wanted = code or (token.ticket_id if token else "")
+        if known is None and (wanted := code or ticket_id):
             known = await asyncio.to_thread(counter.store.sale_of_ticket, wanted)
         if known is not None and known.kind is OpKind.SALE:
             return await self.find_sold(known)
@@ -119,7 +118,7 @@ class Finding:
         tickets = []
         for ticket, unit in zip(issued, self._units(answer.sale, issued), strict=True):
             left = ticket.payable - refunded.get(ticket.ticket_id, 0)
-            back = gone or ticket.status is not TicketStatus.ACTIVE
+            back = gone or ticket.status is TicketStatus.REFUNDED
             tickets.append(FoundTicket(ticket, _state(ticket), 0 if back else left, unit))
         return FoundSale(answer, tuple(tickets))
 

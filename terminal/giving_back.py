@@ -1,4 +1,5 @@
-"""Refunds, voids and reprints: found, asked for, answered, and only then paid out (R31, R32, R42).
+"""Refunds, voids, reprints, exchanges: found, asked for, answered, then paid out (R25, R31, R32,
+R42).
 
 These operations are not committed: the server may refuse them. Money leaves only after its
 definitive answer, however late that comes; until then the till says so, after a restart too.
@@ -14,6 +15,8 @@ from pydantic import ValidationError
 from playpark.contracts.approvals import ApprovalAction
 from playpark.contracts.pricing import PaymentMethod
 from playpark.contracts.refunds import (
+    ExchangeIn,
+    ExchangeView,
     RefundIn,
     RefundView,
     ReprintIn,
@@ -23,6 +26,7 @@ from playpark.contracts.refunds import (
 )
 from playpark.contracts.sales import SaleStatus
 from playpark.contracts.sync import OpKind, OpResult, OpStatus
+from playpark.contracts.tickets import TicketStatus
 from playpark.device import Allocator, StoredOp
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import ReceiptSeries
@@ -31,12 +35,13 @@ from playpark.printing.receipt_notes import ReceiptNotes
 from terminal import slips
 from terminal.approvals import Question
 from terminal.counter import Counter
-from terminal.finding import FoundSale
+from terminal.finding import FoundSale, FoundTicket
 from terminal.papers import Papers
 from terminal.refund_amount import Back, expected_refund
 
 DEADLINE_S = 6.0
-KINDS = (OpKind.REFUND, OpKind.VOID, OpKind.REPRINT)
+KINDS = (OpKind.REFUND, OpKind.VOID, OpKind.REPRINT, OpKind.EXCHANGE)
+NO_MONEY = (OpKind.REPRINT, OpKind.EXCHANGE)
 
 
 class Standing(StrEnum):
@@ -49,7 +54,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A refund, void or reprint as the screen shows it; `sentence` says what to do now."""
+    """What was asked for, as the screen shows it; `sentence` says what to do now."""
 
     op_id: str
     kind: OpKind
@@ -91,6 +96,7 @@ class GivingBack:
                 OpKind.REFUND: slips.refund,
                 OpKind.VOID: slips.void,
                 OpKind.REPRINT: slips.copies,
+                OpKind.EXCHANGE: slips.exchanged,
             }
         )
         counter.engine.listen(self._heard)
@@ -120,6 +126,14 @@ class GivingBack:
         if any(each.ticket.used for each in found.tickets):
             return "A ticket of it is used already: refund the others instead."
         return None
+
+    @staticmethod
+    def why_not_exchange(lost: FoundTicket) -> str | None:
+        """Why no new ticket is given for this one; None where one is (R25)."""
+        status = lost.ticket.status
+        if status is TicketStatus.ACTIVE:
+            return None
+        return f"This ticket is {status.value}: there is nothing to exchange."
 
     @property
     def by_amount(self) -> bool:
@@ -152,6 +166,18 @@ class GivingBack:
             amount=amount,
             what=what,
             whose=f"Sale {found.sale.receipt_no}",
+            why=f"{why.label}{f': {why.text}' if why.text else ''}",
+        )
+
+    def exchange_question(self, lost: FoundTicket, why: Why) -> Question:
+        """What the supervisor is asked for a lost ticket: the yes is to this one alone."""
+        code = lost.ticket.short_code
+        return Question(
+            action=ApprovalAction.EXCHANGE,
+            entity_id=lost.ticket.ticket_id,
+            amount=None,
+            what="A new ticket; the lost one is void",
+            whose=f"{lost.ticket.package_name} {code[:4]}-{code[4:]}",
             why=f"{why.label}{f': {why.text}' if why.text else ''}",
         )
 
@@ -206,6 +232,17 @@ class GivingBack:
         )
         body = request.model_dump(mode="json", exclude_unset=True)
         return await self._ask_for(OpKind.REPRINT, lambda _: body, found, why, token)
+
+    async def exchange(self, found: FoundSale, lost: FoundTicket, why: Why, token: str) -> Outcome:
+        """Give a new ticket for a lost one; it prints with the answer (R25)."""
+        self._counter.need_server()
+        if problem := self.why_not_exchange(lost):
+            raise PlayParkError(ErrorCode.CONFLICT, problem)
+        request = ExchangeIn(
+            ticket_id=lost.ticket.ticket_id, occurred_at=self._counter.clock.now(), **why.fields()
+        )
+        body = request.model_dump(mode="json", exclude_unset=True)
+        return await self._ask_for(OpKind.EXCHANGE, lambda _: body, found, why, token)
 
     def _check(self, found: FoundSale) -> None:
         counter = self._counter
@@ -278,6 +315,8 @@ def _waiting(op: StoredOp) -> Outcome:
     sentence = f"Wait: do not give money back for {sale} yet. The server has not answered."
     if op.kind is OpKind.REPRINT:
         sentence = f"The server has not answered yet: copies of {sale} print when it does."
+    elif op.kind is OpKind.EXCHANGE:
+        sentence = f"The server has not answered yet: the new ticket of {sale} prints when it does."
     return Outcome(op.op_id, op.kind, Standing.WAITING, sentence)
 
 
@@ -285,10 +324,10 @@ def _answered(op: StoredOp, result: OpResult) -> Outcome:
     outcome = replace(_waiting(op), standing=Standing.DONE)
     sale = (op.memo or {}).get("receipt_no", "")
     if result.status is OpStatus.REJECTED:
-        what = {OpKind.REFUND: "refund", OpKind.VOID: "void"}.get(op.kind, "reprint")
+        what = op.kind.value
         reason = result.message or "It gave no reason."
         sentence = f"No {what} of {sale}: {reason}"
-        if op.kind is not OpKind.REPRINT:
+        if op.kind not in NO_MONEY:
             sentence += " Give no money back."
         return replace(outcome, standing=Standing.REFUSED, sentence=sentence)
     try:
@@ -298,6 +337,9 @@ def _answered(op: StoredOp, result: OpResult) -> Outcome:
         return replace(outcome, standing=Standing.REFUSED, sentence=sentence)
     if op.kind is OpKind.REPRINT:
         return replace(outcome, sentence=f"Copies of {sale} are printing.")
+    if op.kind is OpKind.EXCHANGE:
+        sentence = f"The new ticket of {sale} is printing: the lost one admits nobody any more."
+        return replace(outcome, sentence=sentence)
     money = " and ".join(f"{format_satang(amount)} {method.value}" for method, amount in parts)
     done = "voided" if op.kind is OpKind.VOID else "refunded"
     return replace(outcome, sentence=f"{sale} is {done}: give back {money or '0.00'}.", parts=parts)
@@ -311,6 +353,9 @@ def _parts(kind: OpKind, result: dict[str, Any]) -> tuple[tuple[PaymentMethod, i
         case OpKind.VOID:
             payments = VoidView.model_validate(result).sale.payments
             return tuple((each.method, each.amount) for each in payments if each.amount)
+        case OpKind.EXCHANGE:
+            ExchangeView.model_validate(result)
+            return ()
         case _:
             ReprintView.model_validate(result)
             return ()

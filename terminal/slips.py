@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from playpark.contracts.refunds import RefundView, ReprintView, VoidView
+from playpark.contracts.refunds import ExchangeView, RefundView, ReprintView, VoidView
 from playpark.contracts.sales import SaleAnswer
 from playpark.contracts.shifts import (
     MovementIn,
@@ -181,6 +181,11 @@ def copies(op: StoredOp, result: dict[str, Any]) -> list[Paper]:
         return sales.papers_of(answer, notes, always_copy=True)
     papers = [sales.ticket_paper(ticket) for ticket in view.tickets]
     return [replace(each, always_copy=True) for each in papers]
+
+
+def exchanged(_op: StoredOp, result: dict[str, Any]) -> list[Paper]:
+    """The ticket that a guest gets for a lost one: no copy, for it is another ticket (R25)."""
+    return [sales.ticket_paper(ExchangeView.model_validate(result).ticket)]
 
 
 def _own_sales(counter: Counter, shift_id: str) -> SalesTotals:

@@ -20,10 +20,12 @@ from playpark.contracts.tenancy import DeviceType
 from playpark.device import (
     DeviceStore,
     Heart,
+    OfflineTickets,
     PrintState,
     RecentEmployee,
     StoredOp,
     SyncEngine,
+    find_safe,
     login,
     pair,
 )
@@ -51,6 +53,7 @@ class Till:
         self, store: DeviceStore, client: ApiClient, clock: Clock, printer: ReceiptPrinter
     ) -> None:
         self.counter = Counter(store, client, clock)
+        self.offline_tickets = OfflineTickets(store, find_safe())
         self.papers = Papers(store, self.counter.engine, printer, self.tell, self._printed)
         self.approvals = Approvals(self.counter)
         self.selling = Selling(self.counter, self.papers)
@@ -136,6 +139,13 @@ class Till:
             heard=heard,
         )
 
+    async def renew_certificate(self) -> None:
+        """See to it that this till may sign tickets while the server is away (R22)."""
+        try:
+            await self.offline_tickets.renew(self.counter.client, self.counter.clock.now())
+        except PlayParkError:
+            return  # the next heartbeat asks again
+
     async def close(self) -> None:
         """Give the connection back; the store stays open."""
         await self.counter.client.close()
@@ -149,7 +159,8 @@ class Till:
         """
         store, client = self.store, self.counter.client
         if store.identity is None:
-            await pair(store, client, site_key, DeviceType.POS, name)
+            key = await asyncio.to_thread(self.offline_tickets.public_key)
+            await pair(store, client, site_key, DeviceType.POS, name, public_key=key)
         else:
             await login(store, client)
         self.counter.catalog = await asyncio.to_thread(store.catalog)

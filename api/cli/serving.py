@@ -98,6 +98,7 @@ def serve(
             proxy_headers=False,  # the app believes its own TRUSTED_PROXIES alone
             ws="none",
             timeout_keep_alive=30,
+            timeout_graceful_shutdown=settings.shutdown_seconds,
             http=within(
                 header_seconds=settings.header_seconds,
                 body_seconds=settings.body_seconds,

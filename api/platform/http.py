@@ -178,7 +178,7 @@ def _problem(error: Any) -> str:
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Every error leaves in the envelope; a fault of ours is logged, and told without detail."""
+    """Every error leaves in the envelope; faults of ours too (`middleware.RequestContext`)."""
 
     @app.exception_handler(PlayParkError)
     async def refused(request: Request, error: PlayParkError) -> Response:
@@ -205,18 +205,11 @@ def install_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(PyMongoError)
     async def database(request: Request, error: PyMongoError) -> Response:
         if not is_outage(error):
-            return await unexpected(request, error)
+            raise error
         log.warning("database unavailable", error=type(error).__name__)
         _note(request, ErrorCode.UNAVAILABLE)
         message = "The server is without its database: send the same request again."
         return error_response(ErrorCode.UNAVAILABLE, message, retry_after=2)
-
-    @app.exception_handler(Exception)
-    async def unexpected(request: Request, error: Exception) -> Response:
-        log.error("unexpected", exc_info=error, error_code=ErrorCode.INTERNAL)
-        _note(request, ErrorCode.INTERNAL)
-        message = "Something went wrong here and was logged: try again, then call support."
-        return error_response(ErrorCode.INTERNAL, message)
 
 
 def _note(request: Request, code: ErrorCode) -> None:

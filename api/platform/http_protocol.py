@@ -2,7 +2,9 @@
 and answers, number of connections. Every refusal leaves in the envelope (API.md)."""
 
 import asyncio
+from collections.abc import Callable
 from enum import Enum
+from typing import Any, cast
 
 import structlog
 from starlette.responses import Response
@@ -35,6 +37,21 @@ async def _turn_away(scope: Scope, receive: Receive, send: Send) -> None:
 _FULL_HOUSE = RequestContext(_turn_away)
 
 
+class _Line:
+    """A transport that tells when it is closed, by whomever: closing waits for what is unread."""
+
+    def __init__(self, transport: asyncio.Transport, closed: Callable[[], None]) -> None:
+        self._transport, self._closed = transport, closed
+        self.write, self.is_closing = transport.write, transport.is_closing
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        self._transport.close()
+        self._closed()
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
     """One connection. What sends headers without end or too slowly gets its answer and is closed.
 
@@ -54,22 +71,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
     """Runs while the client does not take its answer."""
+    _closing: asyncio.TimerHandle | None = None
+    """Runs from the close until what is left of the answers has gone out."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", _Line(transport, self._close_in_time)))
         if len(self.connections) > 2 * self.max_connections:
             transport.abort()
         elif len(self.connections) > self.max_connections:
             self.app = _FULL_HOUSE
-        # uvicorn waits for ever for the first byte.
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+        self._wait_for_a_request()  # uvicorn waits for ever for the first byte
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unset_keepalive_if_required()
         self._stop_timer()
         self.resume_writing()
+        if self._closing is not None:
+            self._closing.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -85,6 +103,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse(error_response(ErrorCode.BODY_TOO_LARGE, message, status=431))
         elif self._part is Part.NOTHING:
             self._stop_timer()
+            if self.cycle.response_complete:  # before its request: what came now ended the wait
+                self._wait_for_a_request()
         elif self._timer is None:
             self._timer = self.loop.call_at(self._deadline(), self._check_pace)
 
@@ -122,6 +142,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         message = f"{msg} Send HTTP/1.1 as the contract has it."
         self._refuse(error_response(ErrorCode.VALIDATION, message, status=400))
+
+    def _close_in_time(self) -> None:
+        if self._closing is None and self in self.connections:
+            self._closing = self.loop.call_later(self.body_seconds, self._drop)
+
+    def _wait_for_a_request(self) -> None:
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _wait_for(self, part: Part) -> None:
         self._part = part

@@ -5,6 +5,7 @@ they signed has run out.
 """
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,8 @@ import jwt
 from playpark.errors import ErrorCode, PlayParkError
 
 ISSUER, AUDIENCE, ALGORITHM = "playpark", "playpark-api", "HS256"
+_MOST_KEPT = 10_000
+"""Tokens that a process remembers as verified."""
 
 
 class TokenType(StrEnum):
@@ -53,6 +56,7 @@ class Jwt:
     def __init__(self, secret: str, previous: Sequence[str] = ()) -> None:
         self._keys = {_kid(key): key.encode() for key in (secret, *previous)}
         self._current = _kid(secret)
+        self._verified: dict[bytes, tuple[Claims, float]] = {}
 
     def issue(self, claims: Claims, now: datetime, **public: Any) -> str:
         """Sign `claims`; `public` fields (roles, permissions) are there for the client to read."""
@@ -75,7 +79,24 @@ class Jwt:
         return jwt.encode(payload, key, ALGORITHM, headers={"kid": self._current})
 
     def read(self, token: str, *allowed: TokenType) -> Claims:
-        """Verified claims. Raises E_TOKEN_EXPIRED, or E_UNAUTHENTICATED for anything else."""
+        """Verified claims. Raises E_TOKEN_EXPIRED, or E_UNAUTHENTICATED for anything else.
+
+        A token says the same until it has run out, so a process verifies it once; what its bearer
+        may do is not in it (R43).
+        """
+        name = hashlib.sha256(token.encode()).digest()
+        claims, ends_at = self._verified.get(name) or self._verify(token)
+        if ends_at <= time.time():
+            raise _run_out()
+        if len(self._verified) >= _MOST_KEPT:
+            self._verified.clear()
+        self._verified[name] = claims, ends_at
+        if claims.type not in allowed:
+            raise unauthenticated()
+        return claims
+
+    def _verify(self, token: str) -> tuple[Claims, float]:
+        """(claims, the moment at which it runs out, Unix time). Raises as `read`."""
         try:
             found = jwt.decode(
                 token,
@@ -99,14 +120,11 @@ class Jwt:
                 ver=_text(found["ver"]),
                 jti=_text(found["jti"]),
             )
+            return claims, float(int(found["exp"]))
         except jwt.ExpiredSignatureError:
-            message = "The login has run out: log in again."
-            raise PlayParkError(ErrorCode.TOKEN_EXPIRED, message) from None
+            raise _run_out() from None
         except (jwt.InvalidTokenError, KeyError, ValueError):
             raise unauthenticated() from None
-        if claims.type not in allowed:
-            raise unauthenticated()
-        return claims
 
     def _key_of(self, token: str) -> bytes:
         """The key that the header names. Headers that point elsewhere (jku, x5u, jwk) and kids
@@ -126,6 +144,10 @@ def _text(claim: Any) -> str:
 
 def _kid(secret: str) -> str:
     return hashlib.sha256(f"kid|{secret}".encode()).hexdigest()[:8]
+
+
+def _run_out() -> PlayParkError:
+    return PlayParkError(ErrorCode.TOKEN_EXPIRED, "The login has run out: log in again.")
 
 
 def unauthenticated() -> PlayParkError:

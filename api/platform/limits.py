@@ -23,6 +23,7 @@ from api.platform.envelope import client
 from api.platform.jwt import Claims
 from api.platform.scope import Scope
 from api.platform.settings import Settings
+from playpark.contracts.sync import OpKind
 from playpark.contracts.tenancy import DeviceType
 from playpark.errors import ErrorCode, PlayParkError
 
@@ -35,7 +36,12 @@ REDIS_TIMEOUT = 0.25
 GIVING_BACK = {
     *("POST /refunds", "POST /tickets/refund", "POST /sales/{sale_id}/void"),
     *("POST /reprints", "POST /tickets/reprint"),
+    *("POST /tickets/exchange", "POST /tickets/cancel"),
 }
+GIVING_BACK_OPS = {
+    *(OpKind.REFUND, OpKind.VOID, OpKind.REPRINT, OpKind.EXCHANGE, OpKind.TICKET_CANCEL),
+}
+"""The same in a batch."""
 PREVIEW = {"POST /pricing/preview"}
 log = structlog.get_logger("playpark.limits")
 
@@ -109,14 +115,18 @@ class Limits:
 
     async def employee(self, scope: Scope, route: str) -> None:
         """One request of a person on an ADMIN device; `route` is `METHOD /path` as declared."""
-        if scope.device.type is not DeviceType.ADMIN or scope.actor_id is None:
+        if (who := _of_office(scope)) is None:
             return
-        who = (scope.tenant_id, scope.actor_id)
         if route in GIVING_BACK:
             await self._spend(self._giving_back, "giving_back", *who)
         elif route in PREVIEW:
             await self._spend(self._preview, "preview", *who)
         await self._spend(self._employee, "employee", *who)
+
+    async def operation(self, scope: Scope, kind: OpKind) -> None:
+        """One operation of a batch by a person on an ADMIN device."""
+        if kind in GIVING_BACK_OPS and (who := _of_office(scope)) is not None:
+            await self._spend(self._giving_back, "giving_back", *who)
 
     async def login_from_address(self) -> None:
         """One login, refresh or enrolment from the client's address."""
@@ -154,6 +164,13 @@ class Limits:
         seconds = max(1, math.ceil(wait))
         message = f"That was too much at once: try again in {seconds} s."
         return PlayParkError(ErrorCode.RATE_LIMITED, message, retry_after=seconds)
+
+
+def _of_office(scope: Scope) -> tuple[str, str] | None:
+    """(tenant, person) on an ADMIN device; None for everybody else."""
+    if scope.device.type is not DeviceType.ADMIN or scope.actor_id is None:
+        return None
+    return scope.tenant_id, scope.actor_id
 
 
 def _storage(settings: Settings) -> Storage:

@@ -38,10 +38,12 @@ CROSS_ORIGIN: dict[str, Any] = {
 }
 """What pages of CORS_ORIGINS may do. No cookies: they send their token themselves."""
 log = structlog.get_logger("playpark.http")
+errors = structlog.get_logger("playpark.errors")
 
 
 class RequestContext:
-    """Gives each request its id (the client's, if harmless) and one log line."""
+    """Gives each request its id (the client's, if harmless) and one log line. A fault of ours is
+    logged too, and told without detail."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -58,17 +60,24 @@ class RequestContext:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=current)
         began = time.perf_counter()
-        status = 500
+        status, started = 500, False
 
         async def with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, started
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, started = message["status"], True
                 message["headers"] = _complete(message["headers"], current)
             await send(message)
 
         try:
             await self._app(scope, receive, with_id)
+        except Exception as fault:
+            errors.error("unexpected", exc_info=fault, error_code=ErrorCode.INTERNAL)
+            state = scope.setdefault("state", {})
+            state["log"] = {**state.get("log", {}), "error_code": str(ErrorCode.INTERNAL)}
+            if started:
+                raise
+            await _broken()(scope, receive, with_id)
         finally:
             route = scope.get("route")
             log.info(
@@ -79,6 +88,11 @@ class RequestContext:
                 ms=round((time.perf_counter() - began) * 1000, 1),
                 **scope.get("state", {}).get("log", {}),
             )
+
+
+def _broken() -> ASGIApp:
+    message = "Something went wrong here and was logged: try again, then call support."
+    return error_response(ErrorCode.INTERNAL, message)
 
 
 def _complete(headers: list[tuple[bytes, bytes]], current: str) -> list[tuple[bytes, bytes]]:

@@ -1,6 +1,7 @@
 """The connection to MongoDB: one client a process, majority writes, always a deadline."""
 
 from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
@@ -8,6 +9,7 @@ from odmantic import AIOEngine, Model
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
+from api.platform.direct import DirectCollection, DirectSession, direct_session
 from playpark.errors import ErrorCode, PlayParkError
 
 TIMEOUTS = {"timeoutMS": 10_000, "serverSelectionTimeoutMS": 10_000}
@@ -39,12 +41,23 @@ class Mongo:
         self.db: AsyncIOMotorDatabase[Any] = self.client[database]
         self.engine = AIOEngine(client=self.client, database=database)
         self._collections: dict[str, Any] = {}
+        self._direct: dict[str, DirectCollection] = {}
 
     def collection(self, name: str) -> Any:
         """A collection of the database. Kept: the driver builds two objects for each asking."""
         if (found := self._collections.get(name)) is None:
             found = self._collections[name] = self.db[name]
         return found
+
+    def direct(self, name: str) -> DirectCollection:
+        """The same collection for a thread of its own: its calls block."""
+        if (found := self._direct.get(name)) is None:
+            found = self._direct[name] = DirectCollection(self.db.delegate[name])
+        return found
+
+    def direct_session(self) -> AbstractAsyncContextManager[DirectSession]:
+        """A session for the collections of `direct`."""
+        return direct_session(self.client.delegate)
 
     async def ping(self) -> None:
         """Raises PlayParkError E_UNAVAILABLE where no writable replica-set member answers."""

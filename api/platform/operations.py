@@ -111,6 +111,9 @@ class Kind(Generic[B, R]):
     """What it takes, at both doors (R40)."""
     audited: bool = True
     """Writes an audit row: queue behind the device's chain (R45)."""
+    apart: Callable[[Operation[B]], bool] | None = None
+    """Whether an operation's effect waits for nothing but the database, and people wait for it: it
+    has a thread to itself then. For kinds that are not audited."""
 
 
 class _AlreadyAppliedError(Exception):
@@ -131,17 +134,20 @@ async def perform(
 
     async def transaction(work: Work) -> R:
         try:
-            await OpRepository.of(work, scope).insert(record)
+            await OpRepository.of(work, scope).insert_plain(record)
         except DuplicateKeyError:
             raise _AlreadyAppliedError from None
         permitted = replace(op, flags=(*op.flags, *permit(scope, op, kind.rights)))
-        return await kind.apply(work, scope, permitted, record.result_id)
+        return await kind.apply(work, scope, permitted, record["result_id"])
 
     try:
-        queue = chain_key(scope) if kind.audited else None
-        answer = await platform.uow.run(transaction, queue=queue)
+        if kind.apart is not None and kind.apart(op):
+            answer = await platform.uow.run_apart(transaction)
+        else:
+            queue = chain_key(scope) if kind.audited else None
+            answer = await platform.uow.run(transaction, queue=queue)
     except _AlreadyAppliedError:
-        return await _first_answer(platform, scope, op, kind, record.id)
+        return await _first_answer(platform, scope, op, kind, record["id"])
     except DuplicateKeyError:
         message = "One of the ids is in use already: make fresh ones."
         raise PlayParkError(ErrorCode.CONFLICT, message) from None
@@ -185,26 +191,25 @@ async def attempt(
         return PlayParkError(ErrorCode.INTERNAL, message)
 
 
-def _record(scope: Scope, op: Operation[Any]) -> OpRecord:
-    return OpRecord(
-        id=scoped_id(chain_key(scope), op.op_id),
-        tenant_id=scope.tenant_id,
-        store_id=scope.store_id,
-        device_id=scope.device.device_id,
-        op_id=op.op_id,
-        kind=op.kind,
-        body_hash=op.body_hash,
-        result_id=new_ulid(),
-        employee_id=scope.actor_id,
-        shift_id=op.shift_id,
-        epoch=op.epoch,
-        seq=op.seq,
-        prev_hash=op.prev_hash,
-        committed=op.committed,
-        local=op.local.model_dump(mode="json") if op.local else None,
-        occurred_at=op.occurred_at,
-        flags=list(op.flags),
-    )
+def _record(scope: Scope, op: Operation[Any]) -> dict[str, Any]:
+    """The fields of an `OpRecord`."""
+    return {
+        "id": scoped_id(chain_key(scope), op.op_id),
+        "device_id": scope.device.device_id,
+        "op_id": op.op_id,
+        "kind": op.kind.value,
+        "body_hash": op.body_hash,
+        "result_id": new_ulid(),
+        "employee_id": scope.actor_id,
+        "shift_id": op.shift_id,
+        "epoch": op.epoch,
+        "seq": op.seq,
+        "prev_hash": op.prev_hash,
+        "committed": op.committed,
+        "local": op.local.model_dump(mode="json") if op.local else None,
+        "occurred_at": op.occurred_at,
+        "flags": list(op.flags),
+    }
 
 
 def permit(scope: Scope, op: Operation[Any], rights: Rights) -> tuple[str, ...]:

@@ -62,7 +62,10 @@ class Repository(Generic[D]):
         ]
         for body in stamped:
             del body["id"]
-        await self._insert_all(stamped)
+        if self.work.later is None:
+            await self._insert_all(stamped)
+        else:
+            self.work.later.setdefault(self.model.__collection__, []).extend(stamped)
 
     async def insert_many(self, documents: Sequence[D]) -> None:
         """Create all in one command; an existing id is a DuplicateKeyError."""

@@ -80,6 +80,7 @@ class Platform:
     def close(self) -> None:
         """Let go of threads and connections."""
         self.pins.close()
+        self.uow.close()
         self.mongo.close()
 
     async def ticket_keys(self, scope: Scope) -> TicketKeys:

@@ -6,10 +6,11 @@ commit by commit alone, always ends the session, and gives up at its deadline wi
 
 import asyncio
 import random
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -25,6 +26,8 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from api.platform.crew import Crew
+from api.platform.direct import direct_sleep, drive
 from api.platform.mongo import Mongo
 from playpark.clock import Clock
 from playpark.errors import ErrorCode, PlayParkError
@@ -33,18 +36,24 @@ T = TypeVar("T")
 BASE_DELAY, MAX_DELAY = 0.005, 0.25
 TRANSIENT = "TransientTransactionError"
 UNKNOWN_COMMIT = "UnknownTransactionCommitResult"
+_here = threading.local()
+"""`_here.apart` is set in the threads of `run_apart`."""
 
 
 @dataclass(slots=True)
 class Work:
-    """What repositories write and read through: a database, and a session inside a transaction."""
+    """What repositories write and read through: a database, and a session inside a transaction.
+    `apart`: in a thread of its own, where calls of the driver may block. `later`: by collection,
+    what is inserted before the commit, with what others insert in the same transaction."""
 
     mongo: Mongo
     now: datetime
     session: Any = None
+    apart: bool = False
+    later: dict[str, list[dict[str, Any]]] | None = None
 
     def collection(self, name: str) -> Any:
-        return self.mongo.collection(name)
+        return self.mongo.direct(name) if self.apart else self.mongo.collection(name)
 
 
 @dataclass(slots=True)
@@ -54,10 +63,18 @@ class UnitOfWork:
     deadline: float = 5.0
     """Seconds for all tries of one transaction (R35)."""
     _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    _crew: Crew = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._crew = Crew(self._alone, self._together)
 
     def reading(self) -> Work:
         """For queries, and single-document writes that stand alone, outside a transaction."""
-        return Work(self.mongo, self.clock.now())
+        return Work(self.mongo, self.clock.now(), apart=getattr(_here, "apart", False))
+
+    def close(self) -> None:
+        """Let go of the threads of `run_apart`."""
+        self._crew.close()
 
     @asynccontextmanager
     async def at_one_moment(self) -> AsyncIterator[Work]:
@@ -93,41 +110,89 @@ class UnitOfWork:
         then), DuplicateKeyError, or E_UNAVAILABLE at the deadline.
         """
         if queue is None:
-            return await self._run(effect)
+            return await self._run(effect, time.monotonic() + self.deadline)
         async with self.one_at_a_time(queue):
-            return await self._run(effect)
+            return await self._run(effect, time.monotonic() + self.deadline)
 
-    async def _run(self, effect: Callable[[Work], Awaitable[T]]) -> T:
-        ends_at = time.monotonic() + self.deadline
+    async def run_apart(self, effect: Callable[[Work], Awaitable[T]]) -> T:
+        """`run` in one thread from the first statement to the commit, together with others that
+        wait for the same: for what a queue of people waits for.
+
+        The `effect` may wait for nothing but the database, and has no turn in an audit chain; what
+        it inserts with `insert_plain` it does not read again. Raises what `run` raises.
+        """
+        result: T = await self._crew.do(effect, time.monotonic() + self.deadline)
+        return result
+
+    def _alone(self, effect: Callable[[Work], Awaitable[Any]], ends_at: float) -> Any:
+        _here.apart = True
+        return drive(self._run(effect, ends_at, apart=True))
+
+    def _together(
+        self, effects: Sequence[Callable[[Work], Awaitable[Any]]], ends_at: float
+    ) -> Sequence[Any]:
+        """One try of all of them in one transaction."""
+        _here.apart = True
+
+        async def all_of_them(work: Work) -> list[Any]:
+            later: dict[str, list[dict[str, Any]]] = {}
+            results = [await effect(replace(work, later=later)) for effect in effects]
+            for name, documents in later.items():
+                await work.collection(name).insert_many(documents, session=work.session)
+            return results
+
+        with pymongo.timeout(max(0.05, ends_at - time.monotonic())):
+            return drive(self._attempt(all_of_them, ends_at, apart=True))
+
+    async def _run(
+        self, effect: Callable[[Work], Awaitable[T]], ends_at: float, *, apart: bool = False
+    ) -> T:
+        sleep = direct_sleep if apart else asyncio.sleep
         for attempt in range(1_000):
+            if apart and time.monotonic() > ends_at:
+                break  # it has waited for its thread all the time
             try:
                 # The driver gives up with the deadline too, even where a server hangs.
                 with pymongo.timeout(max(0.05, ends_at - time.monotonic())):
-                    return await self._attempt(effect, ends_at)
+                    return await self._attempt(effect, ends_at, apart=apart)
             except PyMongoError as error:
                 if not _is_transient(error):
                     raise
                 delay = random.uniform(0, min(MAX_DELAY, BASE_DELAY * 2 ** min(attempt, 10)))
                 if time.monotonic() + delay > ends_at:
                     raise unavailable() from error
-                await asyncio.sleep(delay)
+                await sleep(delay)
         raise unavailable()
 
-    async def _attempt(self, effect: Callable[[Work], Awaitable[T]], ends_at: float) -> T:
-        async with await self.mongo.client.start_session() as session:
+    @asynccontextmanager
+    async def _session(self, *, apart: bool) -> AsyncIterator[tuple[Any, Any]]:
+        """A session, and the same as collections take it."""
+        if apart:
+            async with self.mongo.direct_session() as direct:
+                yield direct, direct.delegate
+        else:
+            async with await self.mongo.client.start_session() as session:
+                yield session, session
+
+    async def _attempt(
+        self, effect: Callable[[Work], Awaitable[T]], ends_at: float, *, apart: bool
+    ) -> T:
+        async with self._session(apart=apart) as (session, inner):
             session.start_transaction(
                 read_concern=ReadConcern("snapshot"),
                 write_concern=WriteConcern("majority", j=True),
             )
             try:
-                result = await effect(Work(self.mongo, self.clock.now(), session))
+                result = await effect(Work(self.mongo, self.clock.now(), inner, apart))
             except BaseException:
                 await _abort(session)
                 raise
-            await self._commit(session, ends_at)
+            await self._commit(session, ends_at, direct_sleep if apart else asyncio.sleep)
             return result
 
-    async def _commit(self, session: Any, ends_at: float) -> None:
+    async def _commit(
+        self, session: Any, ends_at: float, sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
         while True:
             try:
                 await session.commit_transaction()
@@ -137,7 +202,7 @@ class UnitOfWork:
                     raise
                 if time.monotonic() > ends_at:
                     raise unavailable() from error
-                await asyncio.sleep(random.uniform(0, MAX_DELAY))
+                await sleep(random.uniform(0, MAX_DELAY))
             else:
                 return
 

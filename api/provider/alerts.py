@@ -15,6 +15,7 @@ from api.platform.services import Platform
 from api.platform.uow import UnitOfWork, Work
 from api.provider.models import DeviceHeartbeat, ProviderAlert
 from api.provider.repository import (
+    UNNOTICED,
     AlertRepository,
     AllAlerts,
     AllHeartbeats,
@@ -42,16 +43,18 @@ async def settle(
         await events.emit(work, scope, ("device.online", {"device_id": scope.device.device_id}))
 
 
-async def notice_silence(uow: UnitOfWork) -> int:
-    """Raise an alert for active devices that were not heard of for 120 s; how many were silent.
-
-    At most a page of devices at once; each is a transaction that its heartbeat can win.
-    """
-    work = uow.reading()
-    silent = await AllHeartbeats(work).silent(work.now - SILENT)
-    for beat in silent:
-        await _gone_silent(uow, beat)
-    return len(silent)
+async def notice_silence(uow: UnitOfWork) -> None:
+    """Raise an alert for active devices that were not heard of for 120 s; each is a transaction
+    that its heartbeat can win. Those that are not active stay unnoticed until they are."""
+    work, cursor = uow.reading(), None
+    while True:
+        silent, cursor = await AllHeartbeats(work).silent(work.now - SILENT, cursor)
+        devices = await _devices(work, [beat.id for beat in silent])
+        for beat in silent:
+            if _is_active(devices.get(beat.id)):
+                await _gone_silent(uow, beat)
+        if cursor is None:
+            return
 
 
 async def forget_the_inactive(uow: UnitOfWork) -> None:
@@ -60,8 +63,7 @@ async def forget_the_inactive(uow: UnitOfWork) -> None:
     work, cursor = uow.reading(), None
     while True:
         found, cursor = await AllAlerts(work).listed(MAX_PAGE, cursor, is_open=True)
-        ids = [alert.device_id for alert in found]
-        devices = {each.id: each for each in await AllSessions(work).find(_id={"$in": ids})}
+        devices = await _devices(work, [alert.device_id for alert in found])
         for alert in found:
             if not _is_active(devices.get(alert.device_id)):
                 await _end_all(uow, alert)
@@ -95,17 +97,17 @@ def view(alert: ProviderAlert) -> AlertView:
 async def _gone_silent(uow: UnitOfWork, beat: DeviceHeartbeat) -> None:
     async def transaction(work: Work) -> None:
         beats = HeartbeatRepository(work, beat.tenant_id, beat.store_id)
-        silent = {"$set": {"online": False}}
-        if not await beats.update_one(silent, _id=beat.id, online=True, seen_at=beat.seen_at):
-            return  # it was heard meanwhile, or somebody else has noticed
-        sessions = AuthorityRepository(work, beat.tenant_id, beat.store_id)
-        device = await sessions.find_one(_id=beat.id)
+        device = await _device(work, beat.tenant_id, beat.store_id, beat.id)
         if device is None or not _is_active(device):
             return
+        silent = {"$set": {"online": False, "excused": False}}
+        if not await beats.update_one(silent, _id=beat.id, seen_at=beat.seen_at, **UNNOTICED):
+            return  # it was heard meanwhile, or somebody else has noticed
         scope = device.scope(None)
         await _begin(work, scope, AlertKind.DEVICE_OFFLINE, beat.seen_at)
-        facts = {"device_id": beat.id, "last_seen": beat.seen_at.isoformat()}
-        await events.emit(work, scope, ("device.offline", facts))
+        if beat.online:
+            facts = {"device_id": beat.id, "last_seen": beat.seen_at.isoformat()}
+            await events.emit(work, scope, ("device.offline", facts))
 
     await uow.run(transaction)
 
@@ -126,12 +128,24 @@ async def _begin(work: Work, scope: Scope, kind: AlertKind, last_seen: datetime)
 
 async def _end_all(uow: UnitOfWork, alert: ProviderAlert) -> None:
     async def transaction(work: Work) -> None:
-        beats = HeartbeatRepository(work, alert.tenant_id, alert.store_id)
-        await beats.update_one({"$set": {"troubles": []}}, _id=alert.device_id)
-        alerts = AlertRepository(work, alert.tenant_id, alert.store_id)
-        await alerts.resolve(alert.device_id, list(AlertKind))
+        place = (work, alert.tenant_id, alert.store_id)
+        if _is_active(await _device(*place, alert.device_id)):
+            return  # it is back
+        anew = {"$set": {"troubles": [], "excused": True}}
+        await HeartbeatRepository(*place).update_one(anew, _id=alert.device_id)
+        await AlertRepository(*place).resolve(alert.device_id, list(AlertKind))
 
     await uow.run(transaction)
+
+
+async def _devices(work: Work, ids: Sequence[str]) -> dict[str, DeviceAuthority]:
+    return {each.id: each for each in await AllSessions(work).find(_id={"$in": ids})}
+
+
+async def _device(
+    work: Work, tenant_id: str, store_id: str, device_id: str
+) -> DeviceAuthority | None:
+    return await AuthorityRepository(work, tenant_id, store_id).find_one(_id=device_id)
 
 
 def _is_active(device: DeviceAuthority | None) -> bool:

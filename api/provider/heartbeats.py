@@ -1,7 +1,6 @@
 """Heartbeats of devices: how each of them is, and what begins or ends to be wrong (R36, R44)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,12 +23,14 @@ async def receive(platform: Platform, scope: Scope, body: HeartbeatIn) -> Heartb
     """Keep the heartbeat of the caller's device in place of its last one.
 
     One statement where nothing changes for better or worse; otherwise one transaction with the
-    alerts. Raises E_PERMISSION for a login without a device.
+    alerts. Raises E_PERMISSION for a login without a device, E_VALIDATION for another store.
     """
     if not scope.device.paired:
         message = "Heartbeats come from paired devices: this login has none."
         raise PlayParkError(ErrorCode.PERMISSION, message, details={"reason": "capability"})
-    scope = replace(scope, store_id=scope.home_store_id)  # wherever its person is acting
+    if scope.store_id != scope.home_store_id:
+        message = "A heartbeat is of the device's own store: send it without store_id."
+        raise PlayParkError(ErrorCode.VALIDATION, message)
     told = body.model_dump()
     work = platform.uow.reading()
     troubles = _troubles(body, work.now)
@@ -91,8 +92,8 @@ async def _turn(
         elif before.seen_at > work.now:
             return  # a later one was faster
         else:
-            now = {**told, "seen_at": work.now, "online": True, "troubles": troubles}
-            await beats.update_one({"$set": now}, _id=before.id)
+            now = {**told, "seen_at": work.now, "online": True, "excused": False}
+            await beats.update_one({"$set": {**now, "troubles": troubles}}, _id=before.id)
         known = set(before.troubles) if before else set()
         ended = [AlertKind.DEVICE_OFFLINE] if before and not before.online else []
         ended += sorted(known - set(troubles))

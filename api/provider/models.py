@@ -45,7 +45,8 @@ class OperatorAccount(Model):
 
 class DeviceHeartbeat(Model):
     """The last heartbeat of a device, whose id it has. `seen_at` is the server's time; the rest is
-    what the device told. `online` until its silence was noticed; `troubles` has the kinds of alerts
+    what the device told. `online` until its silence was noticed; `excused` where the alert of it ended
+    because the device was not meant to be there, so that it is noticed anew; `troubles` has the kinds of alerts
     that this heartbeat keeps open, sorted."""
 
     model_config = ODMConfigDict(
@@ -59,6 +60,7 @@ class DeviceHeartbeat(Model):
     updated_at: StoredTime = UNSTAMPED
     seen_at: StoredTime
     online: bool = True
+    excused: bool = False
     troubles: list[AlertKind] = []
     app_version: str | None = None
     queued: int | None = None

@@ -93,15 +93,15 @@ async def change_password(
 async def enrol(
     platform: Platform, operator: ProviderScope, password: str, code: str | None
 ) -> TotpEnrolment:
-    """A secret for an authenticator app, in place of an earlier one; it counts once a code has
-    confirmed it. Raises what `login` raises."""
+    """A secret for an authenticator app. Once a code has confirmed it, it takes the place of an
+    earlier one, which counts until then. Raises what `login` raises."""
     proved = await _prove_again(platform, operator, password, code)
-    secret, app_id = pyotp.random_base32(), scoped_id(PROVIDER, operator.operator_id)
+    secret, app_id = pyotp.random_base32(), _begun_id(operator.operator_id)
     sealed = platform.vault.seal(secret)
 
     async def write(work: Work) -> None:
         apps = AuthenticatorRepository(work, PROVIDER, None)
-        fresh = {"$set": {"sealed": sealed, "confirmed_at": None, "last_step": 0}}
+        fresh = {"$set": {"sealed": sealed, "last_step": 0}}
         if not await apps.update_one(fresh, _id=app_id):
             await apps.insert(Authenticator(id=app_id, tenant_id=PROVIDER, sealed=sealed))
         await _append(work, operator.own, "operator.totp_begun", proved.id)
@@ -116,21 +116,25 @@ async def confirm(platform: Platform, operator: ProviderScope, code: str) -> Ope
     E_UNAUTHENTICATED, E_PIN_LOCKED."""
     work = platform.uow.reading()
     apps = AuthenticatorRepository(work, PROVIDER, None)
-    app = await apps.find_one(_id=scoped_id(PROVIDER, operator.operator_id), confirmed_at=None)
+    app = await apps.find_one(_id=_begun_id(operator.operator_id))
     if app is None:
         message = "No authenticator app waits to be confirmed: enrol one first."
         raise PlayParkError(ErrorCode.CONFLICT, message)
+    app_id = scoped_id(PROVIDER, operator.operator_id)
     held = _tries(operator.email)
     await _reserve(held, work)
     if not await totp.spend(platform, work, app, code):
         await _refuse(platform, operator.own, operator.operator_id)
 
     async def write(work: Work) -> None:
-        done = {"$set": {"confirmed_at": work.now}}
-        waiting = AuthenticatorRepository(work, PROVIDER, None)
-        if not await waiting.update_one(done, _id=app.id, confirmed_at=None, sealed=app.sealed):
+        apps = AuthenticatorRepository(work, PROVIDER, None)
+        begun = await apps.find_one(_id=app.id, sealed=app.sealed)
+        if begun is None or not await apps.remove(app.id):
             message = "Another enrolment came in between: begin again."
             raise PlayParkError(ErrorCode.CONFLICT, message)
+        await apps.remove(app_id)
+        confirmed = {"id": app_id, "confirmed_at": work.now}
+        await apps.insert(begun.model_copy(update=confirmed))
         await held.forget(work)
         await _append(work, operator.own, "operator.totp_enrolled", operator.operator_id)
 
@@ -172,7 +176,9 @@ async def reset(platform: Platform, email: str, password: str) -> None:
         operator = await OperatorRepository(work).change(told, email=email)
         if operator is None:
             raise _unknown()
-        await AuthenticatorRepository(work, PROVIDER, None).remove(scoped_id(PROVIDER, operator.id))
+        apps = AuthenticatorRepository(work, PROVIDER, None)
+        for app_id in (scoped_id(PROVIDER, operator.id), _begun_id(operator.id)):
+            await apps.remove(app_id)
         await _tries(email).forget(work)
         await _append(work, operators_scope(), "operator.reset", operator.id)
 
@@ -210,7 +216,8 @@ async def _prove(
     held = _tries(email)
     await _reserve(held, work)
     try:
-        right = await platform.pins.verify(operator.password_hash if operator else None, password)
+        password_hash = operator.password_hash if operator else None
+        right = await platform.pins.verify(password_hash, password, stranger=True)
     except PlayParkError:
         await held.give_back(work)
         raise
@@ -258,6 +265,11 @@ async def _refuse(platform: Platform, asker: Scope, subject: str) -> NoReturn:
 
     await platform.uow.run(append, queue=chain_key(asker))
     raise _wrong()
+
+
+def _begun_id(operator_id: str) -> str:
+    """Of the app that is about to be confirmed, beside the one that counts."""
+    return scoped_id(PROVIDER, operator_id, "begun")
 
 
 async def _append(work: Work, scope: Scope, event: str, entity_id: str) -> None:

@@ -12,13 +12,16 @@ from typing import Any
 from api.audit.repository import AuditRepository
 from api.identity.models import Device, Tenant
 from api.platform.authority import DeviceAuthority
-from api.platform.repository import D, Index, Repository
+from api.platform.repository import MAX_PAGE, D, Index, Repository
 from api.platform.uow import Work
 from api.platform.usage import UsageCounter
 from api.provider.models import AREA, AUDITS_VIEW, DeviceHeartbeat, OperatorAccount, ProviderAlert
 from playpark.contracts.provider import AlertKind
 
 OPEN_ALERTS: Index = [(name, 1) for name in ("tenant_id", "store_id", "device_id", "kind")]
+
+UNNOTICED: dict[str, Any] = {"$or": [{"online": True}, {"excused": True}]}
+"""Heartbeats of devices for whose silence no alert stands."""
 
 
 class OperatorRepository(Repository[OperatorAccount]):
@@ -99,9 +102,11 @@ class AllAlerts(_Everywhere[ProviderAlert]):
 class AllHeartbeats(_Everywhere[DeviceHeartbeat]):
     model = DeviceHeartbeat
 
-    async def silent(self, since: datetime) -> list[DeviceHeartbeat]:
-        """Some of those that have not been heard of since then, which nobody has noticed yet.
+    async def silent(
+        self, since: datetime, cursor: str | None
+    ) -> tuple[list[DeviceHeartbeat], str | None]:
+        """A page of those that have not been heard of since then, which nobody has noticed yet.
 
         There is one small document a device, so reading all of them is a matter of milliseconds.
         """
-        return await self.find(online=True, seen_at={"$lt": since})
+        return await self.page(MAX_PAGE, cursor, seen_at={"$lt": since}, **UNNOTICED)

@@ -8,6 +8,7 @@ from fastapi.responses import StreamingResponse
 from api.audit import reading
 from api.audit.repository import Chosen
 from api.identity.repository import TenantRepository
+from api.identity.stores import require_everywhere
 from api.platform.csv import CSV, AsksForCsv, Listing, Wish
 from api.platform.envelope import ok
 from api.platform.http import Cursor, Limit, private_router, provider_router, public_router
@@ -92,8 +93,8 @@ async def change_password(
 async def enrol_totp(
     platform: App, operator: Operator, body: TotpEnrolIn
 ) -> Envelope[TotpEnrolment]:
-    """A secret for an authenticator app, shown this once, in place of an earlier one. It counts
-    when a code has confirmed it."""
+    """A secret for an authenticator app, shown this once. When a code has confirmed it, it takes
+    the place of an earlier one, which counts until then."""
     return ok(await operators.enrol(platform, operator, body.password, body.totp))
 
 
@@ -171,8 +172,7 @@ async def list_alerts(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Envelope[Page[AlertView]]:
-    """Alerts about devices, newest first. Devices that are silent by now are among them."""
-    await alerts.notice_silence(platform.uow)
+    """Alerts about devices, newest first. Every 30 seconds the server looks who is silent."""
     known = AllAlerts(platform.uow.reading())
     found, more = await known.listed(limit, cursor, is_open=is_open, **_of(tenant))
     return ok(Page(items=[alerts.view(alert) for alert in found], next_cursor=more))
@@ -248,7 +248,9 @@ async def bill(
 async def own_bill(
     platform: App, scope: Caller, listing: Listing, month: InMonth = None
 ) -> Envelope[Page[BillingRow]] | StreamingResponse:
-    """What the caller's own tenant used in a month, and what that is by its plan."""
+    """What the caller's own tenant used in a month, in all its stores, and what that is by its
+    plan."""
+    await require_everywhere(platform.uow.reading(), scope, Permission.PROVIDER_VIEW)
     return await _bill(platform, listing, scope.tenant_id, month)
 
 

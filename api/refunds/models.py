@@ -95,7 +95,8 @@ class VoidedSale(Model):
 
 class Reprint(Model):
     """Papers printed again: the receipt too where `whole`. `tickets` ({ticket_id, used, status})
-    and sale stand as they did then, so that a second sending gets the same papers (R15)."""
+    and sale stand as they did then, so that a second sending gets the same papers (R15). An
+    exchange is one that `replaces` a lost ticket (R25)."""
 
     model_config = ODMConfigDict(
         collection="reprints",
@@ -114,6 +115,7 @@ class Reprint(Model):
     sale_id: str
     receipt_no: str
     whole: bool
+    replaces: str | None = None
     tickets: list[dict[str, Any]]
     copies: int
     sale_status: SaleStatus

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from api.approvals import service as approvals
 from api.audit import service as audit
@@ -66,7 +66,7 @@ class Reprinting:
         flags += more
         rules = await catalog.snapshot(work, scope)
         flags += approvals.reason_flags(op, rules.reason_codes, ReasonKind.REPRINT)
-        flags += await _count(work, scope, op, rules.settings.reprints)
+        flags += await count(work, scope, op, rules.settings.reprints)
         ids = [ticket.ticket_id for ticket in again]
         await TicketRepository.of(work, scope).count_print(ids)
         shift_id = await shifts.book_reprint(work, scope, op)
@@ -83,7 +83,12 @@ class Reprinting:
         reprint = await ReprintRepository.of(work, scope).find_one(_id=record.result_id)
         if reprint is None:
             raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such reprint.")
-        return await self._answer(scope, await read(work, scope, reprint.sale_id), reprint)
+        sold = await read(work, scope, reprint.sale_id)
+        papers = TicketRepository.of(work, scope)
+        keys = [papers.key(each["ticket_id"]) for each in reprint.tickets]
+        # Those too that were exchanged since.
+        printed = await papers.find(limit=len(keys) or 1, _id={"$in": keys})
+        return await self._answer(scope, Sold(sold.sale, sold.payments, printed), reprint)
 
     async def _answer(self, scope: Scope, sold: Sold, reprint: Reprint) -> ReprintView:
         keys = await self.platform.ticket_keys(scope)
@@ -102,7 +107,7 @@ class Reprinting:
             reprint_id=reprint.id,
             sale_id=reprint.sale_id,
             sale=sale if reprint.whole else None,
-            tickets=[tickets.view(ticket, keys) for ticket in papers],
+            tickets=[tickets.view(ticket, keys, self.platform.vault) for ticket in papers],
             copies=reprint.copies,
             reason_code=reprint.reason_code,
             occurred_at=reprint.occurred_at,
@@ -143,9 +148,7 @@ def _papers(op: Operation[ReprintIn], sold: Sold) -> tuple[list[Ticket], list[st
     raise PlayParkError(ErrorCode.CONFLICT, message)
 
 
-async def _count(
-    work: Work, scope: Scope, op: Operation[ReprintIn], limits: ReprintSettings
-) -> list[str]:
+async def count(work: Work, scope: Scope, op: Operation[Any], limits: ReprintSettings) -> list[str]:
     """Count against the device's and the employee's limit of the trading day. Raises
     E_REPRINT_LIMIT, which takes the count back; what is printed already is flagged."""
     day = business_date(work.now, scope.zone)
@@ -219,6 +222,7 @@ def summary(reprint: Reprint) -> ReprintSummary:
         sale_id=reprint.sale_id,
         receipt_no=reprint.receipt_no,
         ticket_ids=[each["ticket_id"] for each in reprint.tickets],
+        replaces=reprint.replaces,
         reason_code=reprint.reason_code,
         reason_text=reprint.reason_text,
         occurred_at=reprint.occurred_at,

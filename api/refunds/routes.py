@@ -10,6 +10,7 @@ from api.platform.http import Door, private_router
 from api.platform.permissions import needs, performs
 from api.platform.services import App, Caller
 from api.refunds import reprinting, service
+from api.refunds.exchanging import Exchanging
 from api.refunds.models import Refund
 from api.refunds.repository import RefundRepository, ReprintRepository, Which
 from api.refunds.reprinting import Reprinting
@@ -18,6 +19,8 @@ from playpark.clock import BusinessDate
 from playpark.contracts.base import Envelope, IdStr, Page
 from playpark.contracts.employees import Permission
 from playpark.contracts.refunds import (
+    ExchangeIn,
+    ExchangeView,
     RefundIn,
     RefundView,
     ReprintIn,
@@ -63,6 +66,7 @@ REPRINT_COLUMNS = (
     "employee_name",
     "approved_by",
     "ticket_ids",
+    "replaces",
 )
 
 
@@ -126,6 +130,13 @@ async def reprint(door: Door, body: ReprintIn) -> Envelope[ReprintView]:
     """Print again: a sale's receipt and tickets, or some of its tickets. The approval names
     the sale or its ticket; limited by device, employee and day."""
     return await door.perform(Reprinting(door.platform).kind, body)
+
+
+@private.post("/tickets/exchange", dependencies=performs(Exchanging.rights))
+async def exchange(door: Door, body: ExchangeIn) -> Envelope[ExchangeView]:
+    """Give a guest a new ticket for a lost one, which admits nobody any more. The approval names
+    the ticket or its sale; it counts as a reprint."""
+    return await door.perform(Exchanging(door.platform).kind, body)
 
 
 @private.get(

@@ -27,6 +27,7 @@ from playpark.contracts.employees import Permission
 from playpark.contracts.refunds import VoidIn, VoidView
 from playpark.contracts.sales import SaleStatus
 from playpark.contracts.sync import OpKind
+from playpark.contracts.tickets import TicketStatus
 from playpark.errors import ErrorCode, PlayParkError
 
 
@@ -86,6 +87,8 @@ def _problem(scope: Scope, sold: Sold) -> str | None:
         return "Only the till that sold it can void a sale: refund it instead."
     if any(ticket.redeemed for ticket in sold.tickets):
         return "A ticket of this sale was used: refund it instead."
+    if any(ticket.status is not TicketStatus.ACTIVE for ticket in sold.tickets):
+        return "A ticket of this sale was cancelled: refund it instead."
     return None
 
 

@@ -17,6 +17,7 @@ from api.reports.reading_sales import LEDGER_FIELDS
 from api.reports.repository import IDS, Row
 from api.sales.models import Sale, TrainingSale
 from api.shifts.models import CashMovement, Shift, ZLink
+from api.tickets.models import Annulment, Cancellation
 from playpark.contracts.reports import BookCheck
 from playpark.contracts.sync import OpKind
 from playpark.ids import ReceiptNumber, ReceiptSeries
@@ -28,6 +29,9 @@ LEFT_BY: Mapping[str, tuple[Any, ...]] = {
     OpKind.REFUND: (Refund,),
     OpKind.VOID: (VoidedSale,),
     OpKind.REPRINT: (Reprint,),
+    OpKind.EXCHANGE: (Reprint,),
+    OpKind.TICKET_CANCEL: (Cancellation,),
+    OpKind.ANNUL: (Annulment,),
     OpKind.CASH_MOVEMENT: (CashMovement,),
     OpKind.SHIFT_OPEN: (Shift,),
     OpKind.SHIFT_CLOSE: (ZLink,),

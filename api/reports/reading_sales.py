@@ -16,6 +16,7 @@ from api.reports.findings import (
     VOIDS,
     broken,
 )
+from api.reports.pending_checks import PENDING, read_pending
 from api.reports.receipt_checks import receipt
 from api.reports.refund_checks import REFUND_FIELDS, refunds
 from api.reports.repository import IDS, Books, Row
@@ -54,10 +55,9 @@ async def with_all(books: Books, sales: Sequence[Row]) -> list[SaleBooks]:
     payments = grouped(
         await books.by(Payment, PAYMENT_FIELDS, "sale_id", ids, sort="position"), "sale_id"
     )
-    tickets = grouped(
-        await books.by(Ticket, TICKET_FIELDS, "sale_id", ids, sort="position"), "sale_id"
-    )
-    given = grouped(await books.by(Refund, REFUND_FIELDS, "sale_id", ids), "sale_id")
+    standing = {"sort": "position", "replaced_by": None}
+    tickets = grouped(await books.by(Ticket, TICKET_FIELDS, "sale_id", ids, **standing), "sale_id")
+    given = grouped(await _refunds(books, ids), "sale_id")
     voids = grouped(await books.by(VoidedSale, VOID_FIELDS, "sale_id", ids), "sale_id")
     numbers = {row["receipt_no"] for row in sales}
     numbers |= {row["receipt_no"] for rows in payments.values() for row in rows}
@@ -73,6 +73,22 @@ async def with_all(books: Books, sales: Sequence[Row]) -> list[SaleBooks]:
         )
         for row in sales
     ]
+
+
+async def _refunds(books: Books, sale_ids: Sequence[str]) -> list[Row]:
+    """The refunds of these sales; what they gave back of a ticket that was exchanged since stands
+    on the one that was given for it (R25)."""
+    given = await books.by(Refund, REFUND_FIELDS, "sale_id", sale_ids)
+    if not given:
+        return []
+    fields, gone = ("ticket_id", "replaced_by"), {"$ne": None}
+    whose = [row["sale_id"] for row in given]
+    exchanged = await books.by(Ticket, fields, "sale_id", whose, replaced_by=gone)
+    follower = {row["ticket_id"]: row["replaced_by"] for row in exchanged}
+    for part in (part for row in given for part in row["tickets"]):
+        while part["ticket_id"] in follower:
+            part["ticket_id"] = follower[part["ticket_id"]]
+    return given
 
 
 async def ledger_rows(books: Books, numbers: Iterable[str]) -> dict[str, Row]:
@@ -137,6 +153,7 @@ async def read_orphans(day: TradingDay) -> None:
     async for page in books.pages(Payment, fields, size=IDS, business_date=day.iso):
         day.totals["payments"] += sum(row["amount"] for row in page if row["status"] == "taken")
         elsewhere |= await _without_sale(day, PAYMENTS, page)
+    await read_pending(day)
     async for rows in _tickets(day):
         elsewhere |= await _without_sale(day, TICKETS, rows)
     for model, collection in ((Refund, REFUNDS), (VoidedSale, VOIDS)):
@@ -150,10 +167,11 @@ async def read_orphans(day: TradingDay) -> None:
 
 
 async def _tickets(day: TradingDay) -> AsyncIterator[list[Row]]:
-    """One row for each sale id that a ticket of the day names."""
+    """One row for each sale id that a ticket of the day names; pending ones wait for theirs."""
     group = {"_id": "$sale_id", "ticket": {"$min": "$_id"}}
     valid = {"$gte": day.start, "$lt": day.end}
-    rows = await day.books.grouped(Ticket, group, valid_from=valid)
+    sold = {"$ne": PENDING}
+    rows = await day.books.grouped(Ticket, group, valid_from=valid, status=sold)
     for chunk in chunks(rows):
         yield [{"_id": row["ticket"], "sale_id": row["_id"]} for row in chunk]
 

@@ -114,7 +114,8 @@ class Books:
     async def ticket_counts(self, sale_ids: Sequence[str]) -> dict[str, int]:
         """How many tickets each of these sales has."""
         group = {"_id": "$sale_id", "n": {"$sum": 1}}
-        rows = await self.grouped(Ticket, group, sale_id={"$in": list(sale_ids)})
+        whose = {"$in": list(sale_ids)}
+        rows = await self.grouped(Ticket, group, sale_id=whose, replaced_by=None)
         return {row["_id"]: row["n"] for row in rows}
 
     def _collection(self, model: Any) -> Any:

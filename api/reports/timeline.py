@@ -1,8 +1,9 @@
-"""A ticket's whole story in one call: sold, issued, printed, shown at gates, given back, and what
-the audit trail has about it (001 §4, §6; R45).
+"""A ticket's whole story in one call: sold, issued, printed, shown at gates, exchanged, given back,
+and what the audit trail has about it (001 §4, §6; R25, R45).
 
-The documents tell the story; a row of the audit trail that says the same as one of them only adds
-its id there, and what has no document of its own stands by itself.
+A guest's ticket is all that was exchanged for one another: they share a story. The documents tell
+it; a row of the audit trail that says the same as one of them only adds its id there, and what has
+no document of its own stands by itself.
 """
 
 from collections.abc import Iterator
@@ -20,8 +21,13 @@ from api.refunds.repository import RefundRepository, ReprintRepository, VoidRepo
 from api.reports.repository import Books
 from api.sales.models import Sale
 from api.sales.repository import SaleRepository
-from api.tickets.models import Redemption, Ticket
-from api.tickets.repository import RedemptionRepository, TicketRepository
+from api.tickets.models import Annulment, Cancellation, Redemption, Ticket
+from api.tickets.repository import (
+    AnnulmentRepository,
+    CancellationRepository,
+    RedemptionRepository,
+    TicketRepository,
+)
 from playpark.contracts.audit import AuditView, StoryEntry, StoryKind, TicketTimeline, Who
 from playpark.contracts.tickets import Direction, RedemptionResult
 from playpark.errors import ErrorCode, PlayParkError
@@ -31,6 +37,8 @@ from playpark.redemption import Decision
 
 MOST = 500
 """Redemptions and audit rows, each; the oldest redemptions are left out."""
+EXCHANGES = 50
+"""Tickets in a row, given for one another: nobody loses more."""
 ORDER = list(StoryKind)
 Row = dict[str, Any]
 
@@ -55,20 +63,29 @@ class Documents:
     """All that a ticket's story is made of."""
 
     ticket: Ticket
+    """The one that was asked for."""
+    line: list[Ticket]
+    """All that were given for one another, the first one first."""
     sale: Sale | None
     redemptions: list[Redemption]
+    annulments: list[Annulment]
     refunds: list[Refund]
     reprints: list[Reprint]
+    cancellation: Cancellation | None
     void: VoidedSale | None
     left_out: int
+
+    @property
+    def ids(self) -> list[str]:
+        return [ticket.ticket_id for ticket in self.line]
 
     def entities(self) -> set[str]:
         """What audit rows may be about: the documents, and the operations that made them, for an
         approval may name the operation to come."""
-        written = [self.sale, self.void, *self.redemptions, *self.refunds, *self.reprints]
-        known = [each for each in written if each is not None]
+        written = [self.sale, self.void, self.cancellation, *self.redemptions, *self.annulments]
+        known = [each for each in (*written, *self.refunds, *self.reprints) if each is not None]
         ids = {each.id for each in known} | {each.op_id for each in known}
-        return ids | {self.ticket.ticket_id, self.ticket.sale_id}
+        return ids | {*self.ids, self.ticket.sale_id} - {""}
 
 
 async def of_ticket(work: Work, scope: Scope, ticket_id: str) -> TicketTimeline:
@@ -105,44 +122,72 @@ async def _read(work: Work, scope: Scope, ticket_id: str) -> Documents:
     ticket = await tickets.find_one(_id=tickets.key(ticket_id))
     if ticket is None:
         raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such ticket.")
-    sale_id = ticket.sale_id
-    redemptions = RedemptionRepository.of(work, scope)
-    shown = await redemptions.find(
-        sort="occurred_at", descending=True, limit=MOST, ticket_id=ticket_id
+    sale_id, line = ticket.sale_id, await _line(tickets, ticket)
+    ids = [each.ticket_id for each in line]
+    theirs: dict[str, Any] = {"ticket_id": {"$in": ids}}
+    shown = await RedemptionRepository.of(work, scope).find(
+        sort="occurred_at", descending=True, limit=MOST, **theirs
     )
     everything = 0
     if len(shown) == MOST:
         books = Books(work, scope.tenant_id, scope.store_id)
-        everything = await books.count(Redemption, ticket_id=ticket_id)
+        everything = await books.count(Redemption, **theirs)
+    annulled = {"$in": [row.id for row in shown if row.annulled_at is not None]}
     refunds = await RefundRepository.of(work, scope).find(limit=MOST, sale_id=sale_id)
     reprints = await ReprintRepository.of(work, scope).find(limit=MOST, sale_id=sale_id)
     return Documents(
         ticket=ticket,
+        line=line,
         sale=await SaleRepository.of(work, scope).find_one(_id=sale_id),
         redemptions=shown,
-        refunds=[each for each in refunds if _part(each, ticket_id) is not None],
-        reprints=[each for each in reprints if _part(each, ticket_id) is not None],
+        annulments=await AnnulmentRepository.of(work, scope).find(
+            limit=MOST, redemption_id=annulled
+        ),
+        refunds=[each for each in refunds if _part(each, ids) is not None],
+        reprints=[each for each in reprints if _part(each, ids) is not None],
+        cancellation=await CancellationRepository.of(work, scope).find_one(**theirs),
         void=await VoidRepository.of(work, scope).find_one(sale_id=sale_id),
         left_out=max(0, everything - MOST),
     )
 
 
-def _part(paper: Refund | Reprint, ticket_id: str) -> Row | None:
-    """What of a refund or reprint is this ticket's."""
-    return next((part for part in paper.tickets if part["ticket_id"] == ticket_id), None)
+async def _line(tickets: TicketRepository, ticket: Ticket) -> list[Ticket]:
+    """The ticket with those that it was given for and those that were given for it."""
+    line = [ticket]
+    while line[0].replaces is not None and len(line) < EXCHANGES:
+        earlier = await tickets.find_one(_id=tickets.key(line[0].replaces))
+        if earlier is None:
+            break
+        line.insert(0, earlier)
+    while line[-1].replaced_by is not None and len(line) < EXCHANGES:
+        later = await tickets.find_one(_id=tickets.key(line[-1].replaced_by))
+        if later is None:
+            break
+        line.append(later)
+    return line
+
+
+def _part(paper: Refund | Reprint, ids: list[str]) -> Row | None:
+    """What of a refund or reprint is these tickets'."""
+    return next((part for part in paper.tickets if part["ticket_id"] in ids), None)
 
 
 # --- what happened --------------------------------------------------------------------------
 
 
 def _told(found: Documents, scope: Scope) -> Iterator[Moment]:
-    yield from _beginning(found.ticket, found.sale)
+    yield from _beginning(found.line[0], found.sale)
     for redemption in found.redemptions:
-        yield from _shown(redemption, scope)
+        yield _shown(redemption, scope)
+    for annulment in found.annulments:
+        yield _annulled(annulment)
+    codes = {ticket.ticket_id: ticket.short_code for ticket in found.line}
     for reprint in found.reprints:
-        yield _reprinted(reprint)
+        yield _exchanged(reprint, codes) if reprint.replaces else _reprinted(reprint)
     for refund in found.refunds:
-        yield _refunded(refund, _part(refund, found.ticket.ticket_id) or {})
+        yield _refunded(refund, _part(refund, found.ids) or {})
+    if found.cancellation is not None:
+        yield _cancelled(found.cancellation)
     if found.void is not None:
         yield _voided(found.void)
 
@@ -184,9 +229,9 @@ def _beginning(ticket: Ticket, sale: Sale | None) -> Iterator[Moment]:
     )
 
 
-def _shown(row: Redemption, scope: Scope) -> Iterator[Moment]:
+def _shown(row: Redemption, scope: Scope) -> Moment:
     passed = row.result is RedemptionResult.PASS
-    yield Moment(
+    return Moment(
         row.occurred_at,
         StoryKind.PASS if passed else StoryKind.FAIL,
         _at_the_gate(row, scope),
@@ -198,25 +243,33 @@ def _shown(row: Redemption, scope: Scope) -> Iterator[Moment]:
             "direction": row.direction.value,
             "reason": row.reason.value if row.reason else None,
             "remaining": row.remaining,
+            "ticket_id": row.ticket_id,
+            "gate_result": row.gate_result.value if row.gate_result else None,
+            "credit_shortfall": row.credit_shortfall,
             "flags": row.flags,
         },
     )
-    if row.annulled_at is not None:
-        yield Moment(
-            row.annulled_at,
-            StoryKind.ANNULLED,
-            "The admission was annulled: its quota and clock came back.",
-            None,
-            row.device_id,
-            {"redemption": row.id},
-            {"because": row.annulled_because},
-            ("redemption.annulled", row.id),
-        )
+
+
+def _annulled(row: Annulment) -> Moment:
+    return Moment(
+        row.annulled_at,
+        StoryKind.ANNULLED,
+        "The admission was annulled: its quota and clock came back.",
+        row.employee_id,
+        row.device_id,
+        {"redemption": row.redemption_id},
+        {"because": row.because, "reason_text": row.reason_text, "flags": row.flags},
+        ("redemption.annulled", row.redemption_id),
+    )
 
 
 def _at_the_gate(row: Redemption, scope: Scope) -> str:
     if row.result is RedemptionResult.PASS:
         return "Left." if row.direction is Direction.EXIT else "Admitted."
+    if row.gate_result is RedemptionResult.PASS:
+        reason = row.reason.value.replace("_", " ") if row.reason else "refused"
+        return f"Let in by the gate, where the server has: {reason}."
     decision = Decision(RedemptionResult(row.result), row.reason, row.remaining)
     english, _ = guest_message(
         decision, row.kind, zone=scope.zone, used_at=row.used_at, direction=row.direction
@@ -234,6 +287,34 @@ def _reprinted(row: Reprint) -> Moment:
         {"reprint": row.id},
         {**_why(row), "copies": row.copies},
         ("reprint.created", row.id),
+    )
+
+
+def _exchanged(row: Reprint, codes: dict[str, str]) -> Moment:
+    new = row.tickets[0]["ticket_id"]
+    lost, given = codes.get(row.replaces or "", "?"), codes.get(new, "?")
+    return Moment(
+        row.occurred_at,
+        StoryKind.EXCHANGED,
+        f"Ticket {lost} was lost: ticket {given} was given for it.",
+        row.employee_id,
+        row.device_id,
+        {"reprint": row.id, "ticket": new},
+        {**_why(row), "replaces": row.replaces, "used": row.tickets[0]["used"]},
+        ("ticket.exchanged", row.id),
+    )
+
+
+def _cancelled(row: Cancellation) -> Moment:
+    return Moment(
+        row.occurred_at,
+        StoryKind.CANCELLED,
+        "The ticket was cancelled: it admits nobody any more, and no money was moved.",
+        row.employee_id,
+        row.device_id,
+        {"cancellation": row.id},
+        _why(row),
+        ("ticket.cancelled", row.id),
     )
 
 
@@ -264,7 +345,7 @@ def _voided(row: VoidedSale) -> Moment:
     )
 
 
-def _why(row: Refund | Reprint | VoidedSale) -> dict[str, Any]:
+def _why(row: Refund | Reprint | VoidedSale | Cancellation) -> dict[str, Any]:
     return {
         "reason_code": row.reason_code,
         "reason_text": row.reason_text,

@@ -1,9 +1,13 @@
 """Which tickets a sale makes: components, ids, codes, a bundle's shares (R6, R23, R24)."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from api.platform.operations import Operation
+from api.platform.scope import Scope
+from api.platform.uow import Work
+from api.tickets import arriving
 from api.tickets.issuing import TicketSpec
 from playpark.clock import business_day_start
 from playpark.contracts.catalog import PackageKind, PackageView
@@ -43,6 +47,32 @@ def given(lists: list[list[str]] | None, counts: list[int], name: str) -> list[s
         message = f"`{name}` needs one list for each line and one entry for each ticket, all new."
         raise PlayParkError(ErrorCode.VALIDATION, message)
     return flat
+
+
+async def printed(
+    work: Work,
+    scope: Scope,
+    op: Operation[SaleIn],
+    counts: list[int],
+    tickets: Sequence[TicketSpec],
+    valid_from: datetime,
+) -> tuple[arriving.Printed | None, list[str]]:
+    """What the till has signed and printed of these tickets by itself, None for nothing; and flags.
+
+    Raises E_VALIDATION for another number of tokens, or where nothing can be printed yet, and
+    E_CONFLICT for an id of another ticket (R16).
+    """
+    texts = given(op.body.offline_tokens, counts, "offline_tokens")
+    if texts is None:
+        return None, []
+    if not op.committed:
+        message = "Tickets that are printed belong to a sale that has happened: send it committed."
+        raise PlayParkError(ErrorCode.VALIDATION, message)
+    expected = [
+        arriving.Expected(each.ticket_id, each.package.package_id, valid_from, each.valid_to)
+        for each in tickets
+    ]
+    return await arriving.read(work, scope, expected, texts)
 
 
 def specs(

@@ -91,11 +91,6 @@ class Selling:
         amounts = amounts_of(booking.priced, op.body.payments, sum(counts))
         shift_id, more = await shifts.book_sale(work, scope, op, amounts)
         flags += more
-        place = Place(sale_id, receipt_no, shift_id, day, flags, approver, points, counted)
-        sale = sale_of(scope, op, booking, place)
-        payments = payments_of(op, booking, sale)
-        await SaleRepository.of(work, scope).insert(sale)
-        await PaymentRepository.of(work, scope).insert_many(payments)
         specs = issuing.specs(
             booking.priced,
             booking.catalog,
@@ -105,8 +100,18 @@ class Selling:
             zone=scope.zone,
         )
         context = tickets.IssueContext(sale_id, shift_id, business_day_start(day, scope.zone))
+        printed, more = await issuing.printed(work, scope, op, counts, specs, context.valid_from)
+        flags += more
+        place = Place(sale_id, receipt_no, shift_id, day, flags, approver, points, counted)
+        sale = sale_of(scope, op, booking, place)
+        payments = payments_of(op, booking, sale)
+        await SaleRepository.of(work, scope).insert(sale)
+        await PaymentRepository.of(work, scope).insert_many(payments)
         keys = await self.platform.ticket_keys(scope)
-        issued = await tickets.issue(work, scope, keys, context, specs)
+        vault = self.platform.vault
+        issued = await tickets.issue(
+            work, scope, keys, context, specs, vault=vault, printed=printed
+        )
         await _tell(work, scope, sale, issued, booking, approver)
         return await self._answer(scope, sale, payments, issued, booking.priced.lines)
 
@@ -132,7 +137,8 @@ class Selling:
             return practised
         sale = found.sale.model_copy(update={"status": SaleStatus.COMPLETED, "refunded": 0})
         fresh = {"used": 0, "status": TicketStatus.ACTIVE}
-        unused = [ticket.model_copy(update=fresh) for ticket in found.tickets]
+        issued = await tickets.first_of_sale(work, scope, sale.id)
+        unused = [ticket.model_copy(update=fresh) for ticket in issued]
         return await self._answer(scope, sale, found.payments, unused)
 
     async def read(self, work: Work, scope: Scope, sale_id: str) -> SaleAnswer:

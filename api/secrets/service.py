@@ -14,6 +14,8 @@ from api.platform.operations import chain_key
 from api.platform.scope import Scope
 from api.platform.services import Platform
 from api.platform.uow import Work
+from api.secrets import certificate_key
+from api.secrets.certificate_key import CERTIFICATE_KEY
 from playpark.contracts.employees import Permission
 from playpark.contracts.secrets import SecretSource, SecretStatus, SecretVersion, SecretView
 from playpark.errors import ErrorCode, PlayParkError
@@ -29,7 +31,7 @@ async def listed(platform: Platform, scope: Scope) -> list[SecretView]:
     """The tenant's secrets. Raises E_PERMISSION."""
     work = platform.uow.reading()
     await stores.require_everywhere(work, scope, Permission.SETTINGS_WRITE)
-    return [await _view(platform, work, scope.tenant_id)]
+    return await _views(platform, work, scope.tenant_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,9 @@ async def of_all_parks(platform: Platform) -> list[ParkSecret]:
     work = platform.uow.reading()
     parks = work.collection(Tenant.__collection__).find({}, {"name": 1}).sort("_id", 1)
     return [
-        ParkSecret(park["name"], await _view(platform, work, park["_id"])) async for park in parks
+        ParkSecret(park["name"], secret)
+        async for park in parks
+        for secret in await _views(platform, work, park["_id"])
     ]
 
 
@@ -59,9 +63,10 @@ async def rotate(platform: Platform, scope: Scope, name: str, grace: timedelta) 
 
     async def transaction(work: Work) -> SecretView:
         await stores.require_everywhere(work, scope, Permission.SETTINGS_WRITE)
+        if name == CERTIFICATE_KEY:
+            return await _rotate_certificate_key(platform, work, scope)
         if name != TICKET_HMAC:
-            message = "There is no such secret: see GET /v1/secrets."
-            raise PlayParkError(ErrorCode.NOT_FOUND, message)
+            raise _no_such_secret()
         number = await _next_number(work, scope.tenant_id)
         not_after = work.now + max(grace, UNDER_WAY)
         former = await _retire(work, scope.tenant_id, number - 1, not_after)
@@ -82,6 +87,24 @@ async def rotate(platform: Platform, scope: Scope, name: str, grace: timedelta) 
         return view
 
     return await platform.uow.run(transaction, queue=chain_key(scope))
+
+
+async def _rotate_certificate_key(platform: Platform, work: Work, scope: Scope) -> SecretView:
+    """Sign certificates with another key from now on. No grace: gates get the certificates and
+    the key that has signed them in one answer (R22). Raises E_NOT_FOUND."""
+    former = await _certificate_key(work, scope.tenant_id)
+    if former is None:
+        raise _no_such_secret()
+    added = await certificate_key.add(work, platform.vault, scope.tenant_id)
+    view = await _certificate_key(work, scope.tenant_id)
+    facts = {"version": added.version, "former": former.current}
+    await audit.append(work, scope, "secret.rotated", CERTIFICATE_KEY, facts)
+    return view or former
+
+
+def _no_such_secret() -> PlayParkError:
+    message = "There is no such secret: see GET /v1/secrets."
+    return PlayParkError(ErrorCode.NOT_FOUND, message)
 
 
 async def _next_number(work: Work, tenant_id: str) -> int:
@@ -118,6 +141,21 @@ async def _retire(work: Work, tenant_id: str, number: int, not_after: datetime) 
         )
     )
     return ROOTS
+
+
+async def _views(platform: Platform, work: Work, tenant_id: str) -> list[SecretView]:
+    certificates = await _certificate_key(work, tenant_id)
+    tickets = await _view(platform, work, tenant_id)
+    return [tickets] if certificates is None else [tickets, certificates]
+
+
+async def _certificate_key(work: Work, tenant_id: str) -> SecretView | None:
+    """The key of the tills' certificates; None until a till has asked for one."""
+    stored = await SecretRepository(work, tenant_id, None).versions(CERTIFICATE_KEY)
+    if not stored:
+        return None
+    versions = [_version(work, each, each.version) for each in reversed(stored)]
+    return SecretView(name=CERTIFICATE_KEY, current=versions[0].version, versions=versions)
 
 
 async def _view(platform: Platform, work: Work, tenant_id: str) -> SecretView:

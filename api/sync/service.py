@@ -15,11 +15,15 @@ from api.platform.operations import Kind, Operation, attempt, clamp
 from api.platform.scope import Actor, Scope
 from api.platform.services import Platform
 from api.receipts.service import ABANDON
+from api.refunds.exchanging import Exchanging
 from api.refunds.reprinting import Reprinting
 from api.refunds.service import REFUND
 from api.refunds.voiding import VOID
 from api.sales.service import Selling
 from api.shifts import service as shifts
+from api.tickets import annulling, merging
+from api.tickets.annulling import ANNUL
+from api.tickets.cancelling import CANCEL
 from api.tickets.redeeming import Redeeming
 from api.timecards import service as timecards
 from playpark.contracts.sync import MAX_OPS, BatchIn, BatchOut, OpIn, OpKind, OpResult, OpStatus
@@ -48,6 +52,7 @@ class SyncService:
             ABANDON,
             PARK,
             *(REFUND, VOID, Reprinting(self.platform).kind),
+            *(ANNUL, CANCEL, Exchanging(self.platform).kind),
         )
         return {kind.name: kind for kind in found}
 
@@ -100,6 +105,10 @@ class SyncService:
             )
         occurred_at, clock_flags = clamp(op.occurred_at, self.platform.clock.now())
         acting, flags = await self._acting(scope, op, occurred_at)
+        try:
+            await self.platform.limits.operation(acting, op.kind)
+        except PlayParkError as refusal:
+            return _refused(op, refusal)
         operation = Operation(
             op_id=op.op_id,
             kind=op.kind,
@@ -128,9 +137,13 @@ class SyncService:
         """What physically happened may speak against what was answered (R14, R50)."""
         if not isinstance(answer, RedemptionView) or op.local is None:
             return
-        refused_there = op.local.result is RedemptionResult.FAIL
-        if refused_there and answer.result is RedemptionResult.PASS and answer.redemption_id:
-            await Redeeming(self.platform).not_admitted(scope, answer.redemption_id)
+        happened, row_id = op.local.result, answer.redemption_id
+        if happened is None or row_id is None or happened is answer.result:
+            return
+        if happened is RedemptionResult.FAIL:
+            await annulling.not_admitted(self.platform, scope, row_id)
+        elif op.committed:
+            await merging.let_in_after_all(self.platform, scope, row_id)
 
     async def _acting(
         self, scope: Scope, op: OpIn, occurred_at: datetime

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.audit import service as audit
+from api.certificates import service as certificates
 from api.identity.devices import device_view, secret_hash
 from api.identity.models import Device
 from api.identity.repository import AuthorityRepository, DeviceRepository
@@ -111,6 +112,8 @@ async def move(platform: Platform, scope: Scope, device_id: str, step: Step) -> 
             raise PlayParkError(ErrorCode.CONFLICT, message)
         moved = await _change(work, scope, device, {"status": step.becomes.value})
         await _tell(work, scope, device_id, {"$set": {"device_status": step.becomes.value}})
+        if step is REVOKE:
+            await certificates.end(work, scope, device_id)
         facts = {"was": device.status.value, "code": device.code}
         await audit.append(work, scope, step.event, device_id, facts)
         return moved

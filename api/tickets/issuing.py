@@ -8,6 +8,9 @@ from typing import Any
 from api.platform.keyring import TicketKeys
 from api.platform.scope import Scope
 from api.platform.uow import Work
+from api.platform.vault import Vault
+from api.tickets import arriving, pending
+from api.tickets.arriving import Printed
 from api.tickets.models import Ticket
 from api.tickets.repository import TicketRepository
 from playpark.contracts.catalog import PackageView
@@ -44,8 +47,12 @@ async def issue(
     keys: TicketKeys,
     context: IssueContext,
     specs: Sequence[TicketSpec],
+    *,
+    vault: Vault,
+    printed: Printed | None = None,
 ) -> list[Ticket]:
-    """Insert the tickets of a sale, signed with the tenant's current key (R21).
+    """Insert the tickets of a sale, signed with the tenant's current key (R21), or as its till has
+    signed and `printed` them (R22).
 
     Raises DuplicateKeyError for an id or short code in use."""
     tickets = TicketRepository.of(work, scope)
@@ -68,16 +75,17 @@ async def issue(
             quota_or_minutes=spec.package.quota_or_minutes,
             short_code=spec.short_code,
             kid=keys.current,
-            token_hash=token_hash(
-                mint_pp1(keys.by_kid, keys.current, scope.tenant_id, spec.ticket_id)
-            ),
+            token_hash=hash_of(keys, scope.tenant_id, spec.ticket_id),
             valid_from=context.valid_from,
             valid_to=spec.valid_to,
             zones=spec.package.zones,
+            allowed_devices=spec.package.allowed_devices,
             slice=spec.slice.model_dump(),
         )
         for position, spec in enumerate(specs)
     ]
+    if printed is not None:
+        return await arriving.insert(work, scope, vault, documents, printed)
     await tickets.insert_many(documents)
     return documents
 
@@ -88,15 +96,31 @@ async def short_codes_in_use(work: Work, scope: Scope, codes: Sequence[str]) -> 
     return await tickets.codes_in_use(codes)
 
 
+def hash_of(keys: TicketKeys, tenant_id: str, ticket_id: str) -> str:
+    """What is stored of a ticket's token, signed with the current key (R21)."""
+    return token_hash(mint_pp1(keys.by_kid, keys.current, tenant_id, ticket_id))
+
+
 async def of_sale(work: Work, scope: Scope, sale_id: str, **conditions: Any) -> list[Ticket]:
-    """The tickets of a sale, in the order in which they were issued."""
+    """The tickets of a sale, in the order in which they were issued: of one that was exchanged
+    only the last that was given for it (R25)."""
+    return await _of_sale(work, scope, sale_id, replaced_by=None, **conditions)
+
+
+async def first_of_sale(work: Work, scope: Scope, sale_id: str) -> list[Ticket]:
+    """The tickets that were issued with a sale, in their order, exchanged since or not."""
+    return await _of_sale(work, scope, sale_id, replaces=None)
+
+
+async def _of_sale(work: Work, scope: Scope, sale_id: str, **conditions: Any) -> list[Ticket]:
     tickets = TicketRepository.of(work, scope)
     return await tickets.find(sort="position", limit=500, sale_id=sale_id, **conditions)
 
 
-def view(ticket: Ticket, keys: TicketKeys | None) -> TicketView:
-    """A ticket as the API shows it; with its token where `keys` are given (R15)."""
-    token = None
+def view(ticket: Ticket, keys: TicketKeys | None, vault: Vault | None = None) -> TicketView:
+    """A ticket as the API shows it; with its token where `keys` are given (R15), and with `vault`
+    one that its till has signed too: for a reprint, and never for the sale that printed it."""
+    token = pending.token(ticket, vault) if vault else None
     if keys and ticket.kid in keys.by_kid:  # a retired key leaves the ticket without a token
         token = mint_pp1(keys.by_kid, ticket.kid, ticket.tenant_id, ticket.ticket_id)
     return TicketView(

@@ -1,17 +1,20 @@
-"""Queries on tickets and redemptions. The spending update is the one place where a quota falls."""
+"""Queries on tickets, redemptions and occupancy. The spending update is the one place where a quota
+falls."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Self
 
-from pymongo import UpdateOne
+from pymongo import ReturnDocument, UpdateOne
 
 from api.platform.documents import scoped_id
 from api.platform.repository import Repository
-from api.tickets.models import Redemption, Ticket
+from api.tickets.models import Annulment, Cancellation, Occupancy, Redemption, Ticket
 from playpark.contracts.catalog import PackageKind
-from playpark.contracts.tickets import Direction, RedemptionResult, TicketStatus
-from playpark.redemption import Scan
+from playpark.contracts.tickets import TicketStatus
+from playpark.ids import new_ulid
+from playpark.redemption import NO_ZONE, PENDING_LASTS, Scan, TicketState
 
 COUNTED = (PackageKind.SINGLE, PackageKind.MULTI)
 
@@ -23,6 +26,42 @@ class GivenBack:
     ticket: Ticket
     amount: int
     returned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What redeeming needs of a ticket, read from the stored document itself: the model's checks
+    would cost a scan more than the decision does."""
+
+    ticket_id: str
+    package_name: str
+    package_name_th: str
+    state: TicketState
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Self:
+        state = TicketState(
+            kind=_KINDS[found["kind"]],
+            quota=found["quota_or_minutes"],
+            used=found["used"],
+            valid_from=found["valid_from"],
+            valid_to=found["valid_to"],
+            status=_STATUSES[found["status"]],
+            zones=tuple(found["zones"]),
+            allowed_devices=tuple(found.get("allowed_devices", ())),
+            last_pass_at=found.get("last_pass_at"),
+            ends_at=found.get("ends_at"),
+            kid=found["kid"],
+            issued_at=found.get("issued_at") or found["created_at"],
+            inside=tuple(found.get("inside", ())),
+        )
+        return cls(found["ticket_id"], found["package_name"], found["package_name_th"], state)
+
+
+_KINDS = {kind.value: kind for kind in PackageKind}
+_STATUSES = {status.value: status for status in TicketStatus}
+_UNSEEN = {"slice": False, "token_hash": False}
+"""What a scan does not need of a ticket."""
 
 
 class TicketRepository(Repository[Ticket]):
@@ -40,19 +79,45 @@ class TicketRepository(Repository[Ticket]):
         )
         return {found["short_code"] for found in await cursor.to_list(len(codes))}
 
-    async def spend(self, scan: Scan, **which: Any) -> Ticket | None:
+    async def spend(self, scan: Scan, **which: Any) -> Seen | None:
         """Admit once: spend from the ticket where nothing of R19 speaks against it (R20).
 
         Returns the ticket as it was before, or None where the condition did not hold. The
         condition is `redemption.decide` in the database's words; the caller checks that both
         agree on the ticket that came back.
         """
-        found = await self._collection.find_one_and_update(
-            self.where(**which, **_admits(scan)),
-            [{"$set": _spending(scan) | {"last_pass_at": scan.at, "updated_at": self.work.now}}],
-            session=self.work.session,
+        if scan.full:
+            return None
+        changes = _spending(scan) | {"last_pass_at": scan.at, "updated_at": self.work.now}
+        return await self._change(which | _admits(scan), changes)
+
+    async def leave(self, scan: Scan, **which: Any) -> Seen | None:
+        """Take the guest out of the zone; the ticket as it was before, or None where the token is
+        not the ticket's (R21, R51)."""
+        gone = {"$setDifference": [_inside_today(scan), _here(scan)]}
+        return await self._change(
+            which | _signed(scan), {"inside": gone, "updated_at": self.work.now}
         )
-        return self._parse(found)
+
+    async def enter(self, scan: Scan, ticket_id: str) -> None:
+        """Put the guest into the zone, whatever the ticket says: they are there (R33, R51)."""
+        here = {"$setUnion": [_inside_today(scan), _here(scan)]}
+        await self._change(
+            {"_id": self.key(ticket_id)}, {"inside": here, "updated_at": self.work.now}
+        )
+
+    async def look(self, **which: Any) -> Seen | None:
+        """The ticket as it is."""
+        found = await self._collection.find_one(
+            self.where(**which), _UNSEEN, session=self.work.session
+        )
+        return None if found is None else Seen.of(found)
+
+    async def _change(self, which: dict[str, Any], changes: dict[str, Any]) -> Seen | None:
+        found = await self._collection.find_one_and_update(
+            self.where(**which), [{"$set": changes}], _UNSEEN, session=self.work.session
+        )
+        return None if found is None else Seen.of(found)
 
     async def refund(self, parts: Sequence[GivenBack]) -> bool:
         """Take what is refunded from the tickets, in one command; False where one of them was
@@ -84,7 +149,10 @@ class TicketRepository(Repository[Ticket]):
     async def give_back(self, row: Redemption) -> None:
         """Undo what the PASS `row` took: its quota and, where it started it, the clock (R50)."""
         key = self.key(str(row.ticket_id))
-        await self.update_one({"$inc": {"used": -row.spend}}, _id=key)
+        change: dict[str, Any] = {"$inc": {"used": -row.spend}}
+        if row.came_in:
+            change["$pull"] = {"inside": row.zone_id or NO_ZONE}
+        await self.update_one(change, _id=key)
         # Clock and last PASS only where no other PASS has come since: that guest is inside.
         restored: dict[str, Any] = {"last_pass_at": row.used_at}
         if row.started_clock:
@@ -95,15 +163,70 @@ class TicketRepository(Repository[Ticket]):
 class RedemptionRepository(Repository[Redemption]):
     model = Redemption
 
-    async def annul(self, redemption_id: str, because: str) -> Redemption | None:
-        """Mark a PASS entry as annulled; None where it is none, or was annulled before."""
-        return await self.change(
-            {"$set": {"annulled_at": self.work.now, "annulled_because": because}},
-            _id=redemption_id,
-            result=RedemptionResult.PASS.value,
-            direction=Direction.ENTRY.value,
-            annulled_at=None,
+
+class AnnulmentRepository(Repository[Annulment]):
+    model = Annulment
+
+
+class CancellationRepository(Repository[Cancellation]):
+    model = Cancellation
+
+
+class OccupancyRepository(Repository[Occupancy]):
+    """Who is inside, by trading day and zone ("" for none in particular)."""
+
+    model = Occupancy
+
+    async def count(self, day: str, zone_id: str, device_id: str, **by: int) -> tuple[int, int]:
+        """Count `entries` and `exits` on; (entries, exits) of this device after it."""
+        found = await self._collection.find_one_and_update(
+            *self._one(day, zone_id, device_id, {"$inc": {"entries": 0, "exits": 0} | by}),
+            {"entries": 1, "exits": 1},
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+            session=self.work.session,
         )
+        return found["entries"], found["exits"]
+
+    async def take_turn(self, day: str, zone_id: str) -> None:
+        """Let no other transaction that does the same stand beside this one."""
+        turn = {"$set": {"held_by": new_ulid()}, "$inc": {"entries": 0, "exits": 0}}
+        await self._collection.update_one(
+            *self._one(day, zone_id, "", turn), upsert=True, session=self.work.session
+        )
+
+    async def by_device(self, day: str, zone_id: str) -> dict[str, tuple[int, int]]:
+        """(entries, exits) in a zone, by device."""
+        cursor = self._collection.find(
+            self.where(day=day, zone_id=zone_id),
+            {"device_id": 1, "entries": 1, "exits": 1},
+            session=self.work.session,
+        )
+        return {
+            each["device_id"]: (each["entries"], each["exits"])
+            for each in await cursor.to_list(None)
+        }
+
+    async def by_zone(self, day: str) -> dict[str, tuple[int, int]]:
+        """(entries, exits) of a day, by zone."""
+        totals = {"entries": {"$sum": "$entries"}, "exits": {"$sum": "$exits"}}
+        steps = [{"$match": self.where(day=day)}, {"$group": {"_id": "$zone_id", **totals}}]
+        cursor = self._collection.aggregate(steps, session=self.work.session)
+        return {
+            each["_id"]: (each["entries"], each["exits"]) for each in await cursor.to_list(None)
+        }
+
+    def _one(
+        self, day: str, zone_id: str, device_id: str, update: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        first = {
+            "created_at": self.work.now,
+            "day": day,
+            "zone_id": zone_id,
+            "device_id": device_id,
+        }
+        key = scoped_id(self.tenant_id, str(self.store_id), day, zone_id, device_id)
+        return self.where(_id=key), self._stamped({**update, "$setOnInsert": first})
 
 
 def _as_read(ticket: Ticket) -> dict[str, Any]:
@@ -150,6 +273,8 @@ def _admits(scan: Scan) -> dict[str, Any]:
             ]
         },
     ]
+    if scan.reentry_needs_exit:
+        conditions.append({"$or": _outside(scan)})
     if scan.binding:
         here = {"allowed_devices": scan.device_id}
         conditions.append({"$or": [{"allowed_devices": []}, here]})
@@ -157,11 +282,48 @@ def _admits(scan: Scan) -> dict[str, Any]:
             conditions.append({"$or": [{"zones": []}, {"zones": scan.zone_id}]})
     return {
         **_signed(scan),
-        "status": TicketStatus.ACTIVE.value,
+        "status": {"$in": [each.value for each in _welcome(scan)]},
         "valid_from": {"$lte": scan.at},
         "valid_to": {"$gt": scan.at},
-        "$and": conditions,
+        "$and": [*conditions, _arrived(scan)],
     }
+
+
+def _welcome(scan: Scan) -> tuple[TicketStatus, ...]:
+    pending = (TicketStatus.PENDING,) if scan.pending_admits else ()
+    return TicketStatus.ACTIVE, *pending
+
+
+def _arrived(scan: Scan) -> dict[str, Any]:
+    """The sale is here, or not late yet (R22)."""
+    late = scan.at - PENDING_LASTS
+    return {"$or": [{"status": TicketStatus.ACTIVE.value}, *_issued("$gt", late)]}
+
+
+def _issued(how: str, moment: datetime) -> list[dict[str, Any]]:
+    """When a ticket was issued: by its till's clock where that is known, else by the server's."""
+    return [{"issued_at": {how: moment}}, {"issued_at": None, "created_at": {how: moment}}]
+
+
+def _outside(scan: Scan) -> list[dict[str, Any]]:
+    """The guest is not in the zone, or was only on an earlier day (R51)."""
+    elsewhere: list[dict[str, Any]] = [{"inside": {"$ne": scan.place}}, {"last_pass_at": None}]
+    if scan.day_start is not None:
+        elsewhere.append({"last_pass_at": {"$lt": scan.day_start}})
+    return elsewhere
+
+
+def _here(scan: Scan) -> list[Any]:
+    return [{"$literal": scan.place}]
+
+
+def _inside_today(scan: Scan) -> dict[str, Any]:
+    """The zones where the guest is, as an expression: none of an earlier day's (R51)."""
+    inside = {"$ifNull": ["$inside", []]}
+    if scan.day_start is None:
+        return inside
+    today = {"$gte": ["$last_pass_at", scan.day_start]}
+    return {"$cond": [today, inside, []]}
 
 
 def _signed(scan: Scan) -> dict[str, Any]:
@@ -170,7 +332,7 @@ def _signed(scan: Scan) -> dict[str, Any]:
         return {}
     if scan.key.not_after is None:
         return {"kid": scan.key.kid}
-    return {"kid": scan.key.kid, "created_at": {"$lte": scan.key.not_after}}
+    return {"kid": scan.key.kid, "$or": _issued("$lte", scan.key.not_after)}
 
 
 def _spending(scan: Scan) -> dict[str, Any]:
@@ -194,4 +356,5 @@ def _spending(scan: Scan) -> dict[str, Any]:
             "$ends_at",
         ]
     }
-    return {"used": {"$add": ["$used", cost]}, "ends_at": starts}
+    inside = {"$setUnion": [_inside_today(scan), _here(scan)]}
+    return {"used": {"$add": ["$used", cost]}, "ends_at": starts, "inside": inside}

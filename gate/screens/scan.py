@@ -1,76 +1,77 @@
 """The screen at the gate: one word in a colour, the reason, words for the guest (SCREENS, R53)."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import ClassVar
 
-from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
+from textual.containers import Horizontal
+from textual.css.query import NoMatches
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Static
 
-from gate.admission import Code
-from gate.answers import Answer, Level, Scan
-from gate.bigtext import small, tall
-from gate.board import Board, idle
-from gate.station import Station
-from gate.wedge import Wedge
-from playpark.clock import park_zone
+from gate.desk import Desk
+from gate.entry import Entry
+from gate.typed import Typed
+from gate.widgets.entry_line import EntryLine, Key
+from gate.widgets.figures import FiguresRow
+from gate.widgets.panel import Panel
+from gate.widgets.preview import SHOWN_FROM, Preview
+from gate.widgets.rows import LastRows
+from gate.widgets.status_bar import GateBar
+from playpark.contracts.catalog import SlipPolicy
 from playpark.contracts.tickets import Direction
-from playpark.ids import normalise_short_code
-from playpark.tui import StatusBar, fit, keys_text, safe
-from playpark.tui.theme import ACCENT, BAD, GOOD, MUTED, WARN
 
 REFRESH_S = 0.25
-MARGIN = 4
-_MARKS = {
-    Level.READY: ("·", MUTED),
-    Level.CHECKING: ("…", ACCENT),
-    Level.PASS: ("✓", GOOD),
-    Level.FAIL: ("✗", BAD),
-    Level.OFFLINE: ("○", WARN),
-    Level.LATE: ("!", WARN),
-}
-_KEYS = (("F2", "zone"), ("F3", "entry/exit"), ("Ctrl+Q", "quit"))
+NOTICE_S = 6.0
 
 
 class ScanScreen(Screen[None]):
-    """Shows the station's board. Every key goes to the entry line: typed codes and hand
-    scanners need no focus."""
+    """Shows the desk's board. Every letter and digit goes to the entry line: typed codes and
+    hand scanners need no focus."""
 
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]  # noqa: RUF012 - as Screen declares it
+    AUTO_FOCUS = ""
+    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-short"), (34, "-tall")]  # noqa: RUF012 - as Screen declares it
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
-        ("f2", "zone", "Zone"),
-        ("f3", "turn", "Entry or exit"),
+        ("f1", "ask('help')", "Help"),
+        ("f2", "ask('zone')", "Zone"),
+        ("f3", "ask('turn')", "Entry or exit"),
+        ("f4", "type", "Type a code"),
+        ("f5", "ask('scans')", "Last scans"),
+        ("f6", "ask('figures')", "Figures"),
+        ("f7", "slip", "Slip"),
+        ("f8", "ask('annul')", "Annul"),
+        ("f9", "preview", "Camera"),
     ]
 
-    class ZoneAsked(Message):
-        """Somebody wants another zone."""
+    class Asked(Message):
+        """A key that opens something: `help`, `zone`, `turn`, `scans`, `figures`, `annul`."""
 
-    def __init__(self, station: Station, board: Board, stopped: Callable[[], str | None]) -> None:
+        def __init__(self, what: str) -> None:
+            super().__init__()
+            self.what = what
+
+    def __init__(self, desk: Desk) -> None:
         super().__init__()
-        self._station = station
-        self._board = board
-        self._stopped = stopped
-        self._wedge = Wedge()
-        self._zone = park_zone(None)
+        self._desk = desk
+        self.entry = Entry(desk.station.keyed, self._refused)
+        self._notice = ""
+        self._notice_at = 0.0
+        self._preview = False
 
     def compose(self) -> ComposeResult:
-        yield StatusBar()
-        with Vertical(id="panel"):
-            for part in ("word", "headline", "english", "thai"):
-                yield Static(id=part, markup=False)
-        yield Static(id="counters", markup=False)
-        yield Static(id="rows", markup=False)
-        yield Static(id="entry", markup=False)
+        yield GateBar(self._desk)
+        yield Panel()
+        yield FiguresRow(self._desk)
+        with Horizontal(id="below"):
+            yield LastRows(self._desk)
+            yield Preview(lambda: self._desk.station.picture)
+        yield EntryLine(self.entry, lambda: list(self.keys_now()), self._current_notice)
 
     def on_mount(self) -> None:
-        identity = self._station.store.identity
-        if identity is not None and identity.store is not None:
-            self._zone = park_zone(identity.store.tz)
         self.renew()
         self.set_interval(REFRESH_S, self.renew)
 
@@ -79,113 +80,103 @@ class ScanScreen(Screen[None]):
 
     # --- keys ---------------------------------------------------------------------------
 
+    def keys_now(self) -> Iterator[Key]:
+        """The keys that work at this moment, in their order."""
+        desk = self._desk
+        yield "F1", "help"
+        yield "F2", "zone"
+        entry = desk.station.admission.direction is Direction.ENTRY
+        yield "F3", "exit" if entry else "entry"
+        yield "F4", "type code"
+        if desk.board.rows():
+            yield "F5", "list"
+        yield "F6", "figures"
+        if desk.slips_due():
+            yield "F7", "slip"
+        if desk.board.annullable(desk.now):
+            yield "F8", "annul"
+        if self._may_preview():
+            yield "F9", "camera"
+        yield "Ctrl+Q", "quit"
+
+    def action_ask(self, what: str) -> None:
+        self.post_message(self.Asked(what))
+
+    def action_type(self) -> None:
+        self.entry.open()
+        self._renew_entry()
+
+    def action_slip(self) -> None:
+        if self._desk.slip_policy is SlipPolicy.NEVER:
+            self.say("This zone prints no slips.")
+        elif count := self._desk.print_slips():
+            self.say(f"Printing {count} {'slip' if count == 1 else 'slips'}.")
+        else:
+            self.say("No entry of the last minute is without its slip.")
+
+    def action_preview(self) -> None:
+        if self._may_preview() or self._preview:
+            self._preview = not self._preview
+            self.renew()
+        else:
+            self.say("The camera's picture needs a camera and a window of 120x40 or more.")
+
     def on_key(self, event: events.Key) -> None:
         if event.key == "enter":
-            self._enter(event.time)
+            self.entry.enter(event.time)
         elif event.key == "backspace":
-            self._wedge.backspace()
+            self.entry.backspace()
         elif event.key == "escape":
-            self._wedge.clear()
+            self.entry.clear()
         elif event.is_printable and event.character:
-            self._wedge.key(event.character, event.time)
+            self.entry.key(event.character, event.time)
         else:
             return
         event.stop()
-        self._show_entry()
+        self._renew_entry()
 
     def on_paste(self, event: events.Paste) -> None:
         """A pasted text, and a scanner whose burst the terminal delivers as one."""
-        self._wedge.paste(event.text.rstrip("\r\n"), event.time)
-        if event.text.endswith(("\r", "\n")):
-            self._enter(event.time)
-        self._show_entry()
+        self.entry.paste(event.text, event.time)
+        self._renew_entry()
 
-    def action_zone(self) -> None:
-        self.post_message(self.ZoneAsked())
-
-    def action_turn(self) -> None:
-        admission = self._station.admission
-        entry = admission.direction is Direction.ENTRY
-        admission.direction = Direction.EXIT if entry else Direction.ENTRY
-        self.query_one(StatusBar).renew()
-
-    def _enter(self, at: float) -> None:
-        if keyed := self._wedge.enter(at):
-            # A short code that arrives in a burst was pasted, or printed as a barcode.
-            typed = not keyed.scanned or normalise_short_code(keyed.text) is not None
-            self._station.keyed.put_nowait(Code(keyed.text, typed=typed, keyed=keyed.scanned))
+    def _refused(self, typed: Typed) -> None:
+        self._desk.mistyped(typed)
+        if self.is_mounted:
+            self.renew()
 
     # --- picture ------------------------------------------------------------------------
 
+    def say(self, sentence: str) -> None:
+        """A sentence on the last row, for a few seconds."""
+        self._notice, self._notice_at = sentence, self._desk.at
+        self._renew_entry()
+
     def renew(self) -> None:
-        """Draw what the board says now."""
-        at = self._station.monotonic()
-        self._show_answer(self._board.answer(at) or self._idle())
-        self._show_counters(at)
-        self._show_rows()
-        self._show_entry()
+        """Draw what the desk says now; nothing while the screen comes or goes."""
+        with suppress(NoMatches):
+            self._renew()
 
-    def _idle(self) -> Answer:
-        sync = self._station.engine.state
-        return idle(
-            online=sync.online,
-            error=sync.last_error,
-            fault=self._stopped() or self._station.fault,
-            camera=self._station.source is not None,
-        )
+    def _renew(self) -> None:
+        self.query_one(Panel).answer = self._desk.panel()
+        self.query_one(FiguresRow).refresh()
+        self.query_one(LastRows).refresh()
+        self.query_one(GateBar).renew()
+        preview = self.query_one(Preview)
+        preview.display = self._preview and self._may_preview()
+        if preview.display:
+            preview.refresh()
+        self._renew_entry()
 
-    def _show_answer(self, answer: Answer) -> None:
-        panel = self.query_one("#panel")
-        panel.set_classes(answer.level.value)
-        width = max(20, self.size.width - MARGIN)
-        self._put("word", "\n".join(tall(answer.word, width)))
-        self._put("headline", "\n".join(small(safe(answer.headline), width)))
-        self._put("english", safe(answer.detail_en))
-        self._put("thai", safe(answer.detail_th))
+    def _renew_entry(self) -> None:
+        for line in self.query(EntryLine):
+            line.renew()
 
-    def _show_counters(self, at: float) -> None:
-        counters = self._board.counters(at)
-        going = "in" if self._station.admission.direction is Direction.ENTRY else "out"
-        waiting = self._station.engine.queued
-        parts = [
-            f"{counters.admitted:,} {going}".replace(",", " "),
-            f"{counters.refused} refused",
-            f"{counters.per_minute}/min",
-        ]
-        if waiting:
-            parts.append(f"{waiting} waiting for the server")
-        if self._station.decoder.note and self.size.width >= 120:
-            parts.append(self._station.decoder.note)
-        self._put("counters", " since start: " + " · ".join(parts))
+    def _current_notice(self) -> str | None:
+        shown = self._desk.at - self._notice_at < NOTICE_S
+        return self._notice if self._notice and shown else None
 
-    def _show_rows(self) -> None:
-        rows = self.query_one("#rows", Static)
-        scans = self._board.rows()[: max(0, rows.size.height)]
-        lines = [self._row(scan) for scan in scans]
-        rows.update(Text("\n").join(lines) if lines else Text(" No scans yet.", style=MUTED))
-
-    def _row(self, scan: Scan) -> Text:
-        answer = scan.answer
-        mark, colour = _MARKS[answer.level]
-        clock = f"{scan.at.astimezone(self._zone):%H:%M:%S}"
-        says = answer.detail_en if answer.level is Level.LATE else answer.headline
-        if answer.redemption is not None and answer.redemption.package_name:
-            says = f"{says} · {answer.redemption.package_name}"
-        return Text.assemble(
-            (f" {clock} ", MUTED),
-            (f"{mark} {answer.word.rstrip('…'):<9}", colour),
-            f"{fit(scan.code, 13)} ",
-            fit(says, max(1, self.size.width - 36)),
-        )
-
-    def _show_entry(self) -> None:
-        typed = self._wedge.text
-        entry = self.query_one("#entry", Static)
-        if typed:
-            room = max(1, self.size.width - 4)
-            entry.update(Text(f" ▸ {safe(typed)[-room:]}", style="bold"))
-        else:
-            entry.update(Text.assemble(" type a code + Enter   ", keys_text(_KEYS)))
-
-    def _put(self, part: str, text: str) -> None:
-        self.query_one(f"#{part}", Static).update(Text(text))
+    def _may_preview(self) -> bool:
+        columns, rows = SHOWN_FROM
+        roomy = self.size.width >= columns and self.size.height >= rows
+        return roomy and self._desk.station.source is not None

@@ -1,35 +1,54 @@
-"""Which zone this gate lets people into."""
+"""Which zone this gate lets people into, and which way they go (R51)."""
 
-from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from collections.abc import Iterable
 
-from rich.text import Text
-from textual.app import ComposeResult
-from textual.widgets import OptionList
-from textual.widgets.option_list import Option
+from gate.desk import Desk
+from gate.entry import Entry
+from gate.screens.overlay import Lines, Question, line
+from playpark.contracts.tickets import Direction
 
-from playpark.contracts.catalog import ZoneView
-from playpark.tui import Dialog, safe
+Choice = tuple[str | None, Direction]
 
 
-class ZoneDialog(Dialog[str | None]):
-    """The chosen zone's id, `""` for every zone, None where nothing was chosen."""
+class ZoneQuestion(Question[Choice]):
+    """The chosen zone's id (None: the park as a whole) and direction; None where nothing was."""
 
-    KEYS: ClassVar[Iterable[tuple[str, str]]] = (("↑↓ Enter", "choose"), ("Esc", "back"))
+    TAKE = ("enter", "f2")
 
-    def __init__(self, zones: Sequence[ZoneView], current: str | None) -> None:
-        super().__init__("Which zone is this gate at?")
-        self._zones = zones
-        self._current = current
+    def __init__(self, desk: Desk, entry: Entry) -> None:
+        super().__init__(desk, entry, "Where does this gate stand, and which way do guests go?")
+        admission = desk.station.admission
+        self._zones = [None, *desk.zones]
+        self._direction = admission.direction
+        ids = [zone.zone_id if zone else None for zone in self._zones]
+        self._begin = ids.index(admission.zone_id) if admission.zone_id in ids else 0
 
-    def fields(self) -> ComposeResult:
-        choices = [("", "Every zone (park entrance)")]
-        choices += [(zone.zone_id, f"{zone.name} / {zone.name_th}") for zone in self._zones]
-        self._ids = [zone_id for zone_id, _ in choices]
-        chooser = OptionList(*(Option(Text(safe(name))) for _, name in choices))
-        chooser.highlighted = self._ids.index(self._current) if self._current in self._ids else 0
-        yield chooser
+    def keys(self) -> Iterable[tuple[str, str]]:
+        other = Direction.EXIT if self._direction is Direction.ENTRY else Direction.ENTRY
+        return (("↑↓", "zone"), ("F3", other.value), ("Enter F2", "take it"), ("Esc", "back"))
 
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        event.stop()
-        self.dismiss(self._ids[event.option_index])
+    def on_mount(self) -> None:
+        self._show()
+        lines = self.query_one(Lines)
+        lines.marked = self._begin
+        lines.refresh()
+
+    def pressed(self, key: str) -> bool:
+        if key == "f3":
+            entry = self._direction is Direction.ENTRY
+            self._direction = Direction.EXIT if entry else Direction.ENTRY
+            self._show()
+            return True
+        return super().pressed(key)
+
+    def take(self, marked: int) -> None:
+        zone = self._zones[marked]
+        self.dismiss((zone.zone_id if zone else None, self._direction))
+
+    def _show(self) -> None:
+        names = [
+            f"{zone.name} / {zone.name_th}" if zone else "Every zone (park entrance)"
+            for zone in self._zones
+        ]
+        self.query_one(Lines).show([line(f"{self._direction.value:<5} · {n}") for n in names])
+        self.say_keys()

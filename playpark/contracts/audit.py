@@ -124,11 +124,13 @@ class StoryKind(StrEnum):
     SOLD = "sold"
     ISSUED = "issued"
     REPRINTED = "reprinted"
+    EXCHANGED = "exchanged"
     PASS = "pass"  # noqa: S105 - a word of the contract, no password
     FAIL = "fail"
     ANNULLED = "annulled"
     REFUNDED = "refunded"
     VOIDED = "voided"
+    CANCELLED = "cancelled"
     NOTED = "noted"
     """A row of the audit trail that has no document of its own."""
 
@@ -152,7 +154,8 @@ class StoryEntry(View):
 
 
 class TicketTimeline(View):
-    """A ticket's whole story in the order of time; `left_out` counts its oldest redemptions where
+    """A ticket's whole story in the order of time, with that of the lost tickets that it was given
+    for and of those that were given for it (R25); `left_out` counts the oldest redemptions where
     there are too many for one answer."""
 
     ticket_id: str

@@ -148,18 +148,60 @@ class ReprintView(View):
 
 
 class ReprintSummary(View):
-    """A reprint in a list."""
+    """A reprint in a list. `replaces`: the lost ticket, where the print was an exchange (R25)."""
 
     reprint_id: str
     sale_id: str
     receipt_no: str
     ticket_ids: list[str]
+    replaces: str | None = None
     reason_code: str
     reason_text: str | None
     occurred_at: UtcDatetime
     device_id: str
     employee_name: str | None
     approved_by: str | None
+
+
+class ExchangeIn(Reasoned):
+    """A lost ticket, for which the guest gets a new one (R25)."""
+
+    ticket_id: UlidStr
+
+
+class ExchangeView(View):
+    """The new ticket comes with its token; it has the validity, the uses that are left and the
+    money of the lost one, which admits nobody any more."""
+
+    exchange_id: str
+    sale_id: str
+    replaces: str
+    ticket: TicketView
+    reason_code: str
+    reason_text: str | None
+    occurred_at: UtcDatetime
+    device_id: str
+    employee_name: str | None
+    approved_by: str | None
+    flags: list[str] = []
+
+
+class TicketCancelIn(Reasoned):
+    """A ticket that nobody has used, taken out of use. No money moves: that is a refund."""
+
+    ticket_id: UlidStr
+
+
+class TicketCancelView(View):
+    cancellation_id: str
+    ticket: TicketView
+    reason_code: str
+    reason_text: str | None
+    occurred_at: UtcDatetime
+    device_id: str
+    employee_name: str | None
+    approved_by: str | None
+    flags: list[str] = []
 
 
 class AbandonIn(Request):

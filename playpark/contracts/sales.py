@@ -39,6 +39,8 @@ ReceiptNo = Annotated[
 ]
 """`03-S000128`: one way to write each number, so that none is given out twice (R29)."""
 ShortCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-HJKMNP-TV-Z]{8}$")]
+PrintedToken = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+"""Any text: one that does not hold is flagged, for the money was taken (R17)."""
 PerLine = Field(min_length=1, max_length=MAX_LINES)
 PerUnit = Field(max_length=MAX_TICKETS)
 
@@ -48,13 +50,17 @@ class SaleIn(Cart):
 
     A till chooses receipt_no, ticket_ids and short_codes itself (one list per line, unit-major,
     a bundle's components in their order) and sends what it rang; outside clients leave all of
-    that out and the server prices and numbers the sale.
+    that out and the server prices and numbers the sale. A till that has sold offline sends the
+    tokens that it printed in the same order.
     """
 
     payments: Annotated[list[PaymentIn], Field(max_length=MAX_PAYMENTS)]
     receipt_no: ReceiptNo | None = None
     ticket_ids: Annotated[list[Annotated[list[UlidStr], PerUnit]], PerLine] | None = None
     short_codes: Annotated[list[Annotated[list[ShortCode], PerUnit]], PerLine] | None = None
+    offline_tokens: Annotated[list[Annotated[list[PrintedToken], PerUnit]], PerLine] | None = Field(
+        default=None, description="PP2 tokens that a till has signed and printed (R22)", repr=False
+    )
     catalog_version: Annotated[int, Field(strict=True, ge=1)] | None = None
     business_date: BusinessDate | None = None
     rung: Rung | None = None

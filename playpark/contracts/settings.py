@@ -76,6 +76,18 @@ class LoyaltySettings(View):
     point_value: Satang = 100
 
 
+class GateSettings(View):
+    allow_list_hours: Annotated[int, Field(strict=True, ge=1, le=24 * 7)] = 24
+    """How old a gate's own list may be while it admits by it without the server (R33)."""
+
+
+class OfflineSettings(View):
+    """What a till may sign while the server is away, under one certificate (R22)."""
+
+    certificate_hours: Annotated[int, Field(strict=True, ge=1, le=72)] = 72
+    max_tickets: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 5_000
+
+
 class StoreSettings(View):
     """All sections, merged. Part of each catalogue version: a sale is judged by its own (R12)."""
 
@@ -84,6 +96,8 @@ class StoreSettings(View):
     shifts: ShiftSettings = ShiftSettings()
     reprints: ReprintSettings = ReprintSettings()
     loyalty: LoyaltySettings = LoyaltySettings()
+    offline: OfflineSettings = OfflineSettings()
+    gate: GateSettings = GateSettings()
 
 
 class Features(View):

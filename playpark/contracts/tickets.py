@@ -74,6 +74,9 @@ class TicketView(View):
     """The ticket that it was exchanged for (R25)."""
     replaces: str | None = None
     """The lost ticket that this one was given for."""
+    message: str | None = None
+    """What to tell the guest, in English; where tickets are looked up (R53)."""
+    message_th: str | None = None
 
 
 class RedeemIn(Request):

@@ -17,6 +17,7 @@ from playpark.device.records import (
 )
 from playpark.device.store import DeviceStore
 from playpark.device.sync import DrainReport, SyncEngine, SyncState
+from playpark.device.till_key import OfflineTickets, find_safe
 
 __all__ = [
     "Allocator",
@@ -24,6 +25,7 @@ __all__ = [
     "DrainReport",
     "Heart",
     "Identity",
+    "OfflineTickets",
     "OpState",
     "PaperClaims",
     "PrintState",
@@ -31,6 +33,7 @@ __all__ = [
     "StoredOp",
     "SyncEngine",
     "SyncState",
+    "find_safe",
     "login",
     "pair",
 ]

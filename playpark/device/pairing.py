@@ -18,8 +18,11 @@ async def pair(
     site_key: str,
     device_type: DeviceType,
     name: str,
+    *,
+    public_key: str | None = None,
 ) -> DeviceSession:
-    """Register with the store's site key, keep the identity, log in.
+    """Register with the store's site key, keep the identity, log in. `public_key` is what a till
+    signs tickets with while it is offline (R22).
 
     Raises PlayParkError: wrong site key, server not reachable, E_CONFLICT where the device is
     paired already; E_DEVICE_PENDING where a supervisor has to approve it first (the identity is
@@ -28,7 +31,8 @@ async def pair(
     if store.identity is not None:
         message = "This device is paired already: log it in, or choose another --data folder."
         raise PlayParkError(ErrorCode.CONFLICT, message)
-    registered = await client.register_device(_registration(site_key, device_type, name))
+    body = _registration(site_key, device_type, name, public_key)
+    registered = await client.register_device(body)
     identity = Identity(
         api_url=client.base_url,
         device_id=registered.device_id,
@@ -65,9 +69,12 @@ async def login(store: DeviceStore, client: ApiClient) -> DeviceSession:
     return session
 
 
-def _registration(site_key: str, device_type: DeviceType, name: str) -> DeviceRegisterIn:
+def _registration(
+    site_key: str, device_type: DeviceType, name: str, public_key: str | None
+) -> DeviceRegisterIn:
+    told = {"public_key": public_key} if public_key else {}
     try:
-        return DeviceRegisterIn(site_key=site_key.strip(), type=device_type, name=name)
+        return DeviceRegisterIn(site_key=site_key.strip(), type=device_type, name=name, **told)
     except ValueError as wrong:
         message = (
             "Type the site key as the supervisor gave it (letters, digits, hyphens) "

@@ -143,12 +143,13 @@ def link(op_id: str, kind: OpKind, seq: int, prev_hash: str, body: dict[str, Any
 
 
 def kept(kind: OpKind, result: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What of an answer goes to the disk: of a sale its ids and flags, of a reprint all but its
-    tickets, and never a ticket's token."""
-    if result is None or kind not in {OpKind.SALE, OpKind.REPRINT}:
+    """What of an answer goes to the disk: of a sale its ids and flags, of a reprint or an exchange
+    all but its tickets, and never a ticket's token."""
+    if result is None or kind not in {OpKind.SALE, OpKind.REPRINT, OpKind.EXCHANGE}:
         return result
-    if kind is OpKind.REPRINT:
-        return {name: value for name, value in result.items() if name not in {"sale", "tickets"}}
+    if kind is not OpKind.SALE:
+        papers = {"sale", "tickets", "ticket"}
+        return {name: value for name, value in result.items() if name not in papers}
     sale = result.get("sale")
     if not isinstance(sale, dict):
         return None
@@ -180,6 +181,10 @@ class Allocator:
             raise PlayParkError(ErrorCode.CONFLICT, message)
         key = bytes.fromhex(paired.short_code_key)
         return short_code(key, paired.device.device_number, self._take("short_code"))
+
+    def serial(self, key_id: str) -> int:
+        """The next number of a ticket that the till signs under this certificate (R22)."""
+        return self._take(f"serial:{key_id}")
 
     def ticket_id(self) -> str:
         return self._new_id()

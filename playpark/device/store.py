@@ -27,6 +27,7 @@ from playpark.contracts.sync import (
     OpStatus,
 )
 from playpark.device.database import Database
+from playpark.device.gate_record import GateRecord
 from playpark.device.papers import PaperClaims
 from playpark.device.records import (
     Allocator,
@@ -38,6 +39,7 @@ from playpark.device.records import (
     kept,
     link,
 )
+from playpark.device.till_key import SigningRecord
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import NewId, new_ulid
 
@@ -65,6 +67,8 @@ class DeviceStore:
         self._clock = clock
         self._new_id = new_id
         self.papers = PaperClaims(database)
+        self.gate = GateRecord(database)
+        self.signing = SigningRecord(database)
         self._identity = self._fact("identity", Identity)
         row = database.row("SELECT count(*) FROM ops WHERE state = 'pending'")
         self._queued: int = row[0] if row else 0

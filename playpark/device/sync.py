@@ -27,6 +27,11 @@ OFFLINE_GRACE_S = 0.3
 
 _AGAIN_AFTER_LOGIN = {ErrorCode.UNAUTHENTICATED, ErrorCode.TOKEN_EXPIRED}
 _BAD_BATCH = {ErrorCode.VALIDATION, ErrorCode.BATCH_TOO_LARGE, ErrorCode.BODY_TOO_LARGE}
+TURNED_AWAY = {
+    *(ErrorCode.UNAUTHENTICATED, ErrorCode.PERMISSION, ErrorCode.TENANT_SUSPENDED),
+    *(ErrorCode.DEVICE_SUSPENDED, ErrorCode.DEVICE_REVOKED, ErrorCode.DEVICE_PENDING),
+}
+"""The server is there and does not take this device: it may do nothing alone either (R38)."""
 _FINAL = {OpStatus.APPLIED, OpStatus.DUPLICATE, OpStatus.REJECTED}
 
 
@@ -89,6 +94,7 @@ class SyncEngine:
         self._drains: set[asyncio.Task[DrainReport]] = set()
         self._not_before = 0.0
         self._slow = False
+        self._turned_away = False
         self._state = SyncState(online=False, queued=0, since=clock.now())
 
     @property
@@ -106,6 +112,11 @@ class SyncEngine:
         return self.online or self._slow
 
     @property
+    def turned_away(self) -> bool:
+        """The server did not take this device the last time that it answered."""
+        return self._turned_away
+
+    @property
     def queued(self) -> int:
         return self._store.queued_count()
 
@@ -117,7 +128,7 @@ class SyncEngine:
             self._lost(fault.message)
         else:
             # A refusal in words is an answer: the line works, this device may not.
-            self._reached(fault.message)
+            self._reached(fault.message, turned_away=fault.code in TURNED_AWAY)
 
     def listen(self, heard: Callable[[StoredOp, OpResult], None]) -> None:
         """Call `heard` in the event loop with every answer that stands, late ones included.
@@ -292,8 +303,8 @@ class SyncEngine:
             pause = min(retry_after, LONGEST_PAUSE_S)
             self._not_before = asyncio.get_running_loop().time() + pause
 
-    def _reached(self, error: str | None) -> None:
-        self._slow = False
+    def _reached(self, error: str | None, *, turned_away: bool = False) -> None:
+        self._slow, self._turned_away = False, turned_away
         self._turn(online=True, error=error)
 
     def _lost(self, error: str, *, slow: bool = False) -> None:

@@ -14,6 +14,7 @@ CELL_DOTS = (12, 24)
 """Width and height of a printer's font A, in dots of 1/203 inch."""
 MIN_MODULE_DOTS = 6
 """The smallest QR module that cameras at a gate read reliably: 0.75 mm (PLATFORM: QR)."""
+USUAL_MODULE_DOTS = 8
 
 MAX_INDENT = 8
 """Columns that may stand before a label."""
@@ -106,7 +107,7 @@ class Qr:
 
     data: str
     caption: str | None = None
-    module_dots: int = 8
+    module_dots: int = USUAL_MODULE_DOTS
     ecc: Ecc = "M"
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ because code pages for Thai differ from maker to maker.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import qrcode
 from PIL import Image, ImageChops, ImageDraw
@@ -15,12 +16,15 @@ from qrcode.constants import ERROR_CORRECT_H, ERROR_CORRECT_L, ERROR_CORRECT_M, 
 
 from playpark.printing.document import (
     CELL_DOTS,
+    MIN_MODULE_DOTS,
+    USUAL_MODULE_DOTS,
     Align,
     Block,
     Columns,
     Cut,
     Document,
     DocumentError,
+    Ecc,
     Feed,
     KickDrawer,
     Paper,
@@ -126,6 +130,13 @@ def fitting_size(text: str, paper: Paper, *, bold: bool = True) -> Size:
     return 2 if widest <= paper.dots else 1
 
 
+def fitting_modules(data: str, paper: Paper, *, ecc: Ecc = "M") -> int:
+    """Dots a module of the largest QR code of `data` that fits on the paper: 8, or 7 or 6 for a
+    long one on a narrow roll (R22). 6 also where not even that fits."""
+    modules: int = _code(data, ecc).modules_count + 2 * QUIET_MODULES
+    return max(MIN_MODULE_DOTS, min(USUAL_MODULE_DOTS, paper.dots // modules))
+
+
 def _columns(block: Columns, paper: Paper) -> Iterator[Strip]:
     if (block.lead + block.left + block.right).isascii():
         columns = paper.columns // block.size
@@ -208,15 +219,7 @@ def qr_image(block: Qr, paper: Paper) -> Image.Image:
 
     Raises DocumentError where it is wider than the paper or the data is too long for any code.
     """
-    code = qrcode.QRCode(
-        error_correction=_ECC_LEVELS[block.ecc], box_size=block.module_dots, border=QUIET_MODULES
-    )
-    code.add_data(block.data)
-    try:
-        code.make(fit=True)
-    except (qrcode.exceptions.DataOverflowError, ValueError) as exc:
-        msg = f"{len(block.data)} characters are too many for one QR code at level {block.ecc}"
-        raise DocumentError(msg) from exc
+    code = _code(block.data, block.ecc, block.module_dots)
     width = (code.modules_count + 2 * QUIET_MODULES) * block.module_dots
     if width > paper.dots:
         msg = (
@@ -226,3 +229,18 @@ def qr_image(block: Qr, paper: Paper) -> Image.Image:
         raise DocumentError(msg)
     image: Image.Image = code.make_image().get_image()
     return image.convert("1")
+
+
+def _code(data: str, ecc: Ecc, module_dots: int = USUAL_MODULE_DOTS) -> Any:
+    """The code with as many modules as it takes. Raises DocumentError where the data is too long
+    for any code."""
+    code = qrcode.QRCode(
+        error_correction=_ECC_LEVELS[ecc], box_size=module_dots, border=QUIET_MODULES
+    )
+    code.add_data(data)
+    try:
+        code.make(fit=True)
+    except (qrcode.exceptions.DataOverflowError, ValueError) as exc:
+        msg = f"{len(data)} characters are too many for one QR code at level {ecc}"
+        raise DocumentError(msg) from exc
+    return code

@@ -25,7 +25,7 @@ from playpark.printing.document import (
     Rule,
     Text,
 )
-from playpark.printing.layout import fitting_size
+from playpark.printing.layout import fitting_modules, fitting_size
 from playpark.printing.letterhead import (
     Letterhead,
     format_day,
@@ -238,7 +238,7 @@ def ticket_document(
         *([Text(head.store, Align.CENTER, drawn=True)] if head.store != head.park else []),
         Rule(heavy=True),
         *_package(ticket, head.paper),
-        Qr(ticket.qr_token),
+        Qr(ticket.qr_token, module_dots=fitting_modules(ticket.qr_token, head.paper)),
         Text(format_short_code(ticket.short_code), Align.CENTER, bold=True, size=2),
         Feed(),
         Columns("เริ่มใช้ From", format_moment(ticket.valid_from, head.zone)),

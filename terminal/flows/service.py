@@ -74,6 +74,17 @@ class ServiceFlow(Flow):
                     )
                 )
 
+            case Wish.EXCHANGE:
+                (lost,) = (each for each in found.tickets if each.ticket.ticket_id in (ids or ()))
+                why = await self.why(ReasonKind.REPRINT)
+                token = await self.approve(giving.exchange_question(lost, why))
+                await self.show(
+                    OutcomeDialog(
+                        f"New ticket of {receipt}",
+                        lambda: giving.exchange(found, lost, why, token),
+                    )
+                )
+
     async def _refund(self, found: FoundSale, wanted: Back) -> None:
         giving = self.till.giving_back
         giving.expected(found, wanted)  # what cannot be had is said before a reason is asked for

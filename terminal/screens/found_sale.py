@@ -20,8 +20,8 @@ from playpark.errors import PlayParkError
 from playpark.money import format_satang
 from playpark.tui import Dialog, fit, keys_text, safe
 from playpark.tui.theme import BAD, BRIGHT, GOOD, MUTED, WARN
-from terminal.finding import FoundSale
-from terminal.giving_back import Outcome, Standing
+from terminal.finding import FoundSale, FoundTicket
+from terminal.giving_back import GivingBack, Outcome, Standing
 
 CODE, STATE, FIGURE = 10, 11, 11
 
@@ -31,15 +31,23 @@ class Wish(StrEnum):
     AMOUNT = "amount"
     VOID = "void"
     REPRINT = "reprint"
+    EXCHANGE = "exchange"
 
 
-WISHES = {"r": Wish.REFUND, "m": Wish.AMOUNT, "v": Wish.VOID, "p": Wish.REPRINT}
+WISHES = {
+    "r": Wish.REFUND,
+    "m": Wish.AMOUNT,
+    "v": Wish.VOID,
+    "p": Wish.REPRINT,
+    "l": Wish.EXCHANGE,
+}
 """By key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is wanted of a sale; `ticket_ids` None means all of it."""
+    """What is wanted of a sale; `ticket_ids` None means all of it. A lost ticket is the one that is
+    marked, alone: of a bundle one paper is lost."""
 
     wish: Wish
     ticket_ids: tuple[str, ...] | None = None
@@ -67,6 +75,10 @@ class TicketTable(Widget, can_focus=True):
         ids = [each.ticket.ticket_id for each in self._found.tickets]
         chosen = tuple(each for each in ids if each in self.chosen)
         return chosen or None
+
+    @property
+    def marked(self) -> FoundTicket:
+        return self._found.tickets[self._marked]
 
     def get_content_height(self, *_: object) -> int:
         return min(len(self._found.tickets), 10) + 2
@@ -146,7 +158,10 @@ class TicketTable(Widget, can_focus=True):
 class FoundSaleDialog(Dialog[Wanted]):
     """What a sale was, and what is wanted of it."""
 
-    DEFAULT_CSS = "FoundSaleDialog > #box { width: 76; }"
+    DEFAULT_CSS = """
+    FoundSaleDialog > #box { width: 76; }
+    FoundSaleDialog #keys { height: auto; }
+    """
     KEYS: ClassVar[Iterable[tuple[str, str]]] = (
         ("Space", "choose"),
         ("A", "all"),
@@ -154,6 +169,7 @@ class FoundSaleDialog(Dialog[Wanted]):
         ("M", "amount"),
         ("V", "void"),
         ("P", "reprint"),
+        ("L", "lost"),
         ("Esc", "back"),
     )
 
@@ -206,18 +222,25 @@ class FoundSaleDialog(Dialog[Wanted]):
                 self.refuse("Nothing of that can be given back any more.")
             case Wish.AMOUNT:
                 self.dismiss(Wanted(Wish.AMOUNT))
+            case Wish.EXCHANGE if not self._found.tickets:
+                self.refuse("There is no ticket to exchange.")
+            case Wish.EXCHANGE if problem := GivingBack.why_not_exchange(self._table.marked):
+                self.refuse(problem)
+            case Wish.EXCHANGE:
+                self.dismiss(Wanted(Wish.EXCHANGE, (self._table.marked.ticket.ticket_id,)))
             case Wish.REFUND if not self._left(ids):
                 self.refuse("Nothing of that can be given back any more.")
             case wish:
                 self.dismiss(Wanted(wish, ids))
 
     def _left(self, ids: tuple[str, ...] | None) -> int:
-        """Free tickets can come back too: what counts is that they are not back already."""
+        """Free tickets can come back too, and cancelled ones: what counts is that they are not
+        back already."""
         if ids is None:
             return self._found.left
         chosen = [each for each in self._found.tickets if each.ticket.ticket_id in ids]
-        gone = any(each.state in {"refunded", "cancelled"} for each in chosen)
-        return 0 if gone else 1
+        voided = self._found.sale.status is SaleStatus.VOIDED
+        return 0 if voided or any(each.state == "refunded" for each in chosen) else 1
 
 
 class OutcomeDialog(Dialog[None]):

@@ -5,11 +5,15 @@ from typing import Any
 from playpark.ids import new_ulid
 from tests.api import (
     story_audit,
+    story_certificates,
+    story_gate,
     story_logins,
+    story_occupancy,
     story_people,
     story_provider,
     story_secrets,
     story_tenancy,
+    story_tickets_life,
 )
 from tests.api.story_teller import OWNER, SUPERVISOR, Story
 from tests.outside import CASHIER, Outsider
@@ -26,7 +30,18 @@ async def tell_all(client: Outsider) -> dict[str, dict[str, Any]]:
     await _close(story)
     await _count_the_drawer(story)
     await _look_into_the_books(story)
-    parts = (story_tenancy, story_people, story_logins, story_secrets, story_audit, story_provider)
+    parts = (
+        story_tickets_life,
+        story_certificates,
+        story_occupancy,
+        story_gate,
+        story_tenancy,
+        story_people,
+        story_logins,
+        story_secrets,
+        story_audit,
+        story_provider,
+    )
     for part in parts:
         await part.tell(story)
     await story.tell("POST", "/v1/auth/logout")

@@ -1,10 +1,11 @@
-"""kill -9 of the API and of mongod in the middle of sales loses no acknowledged sale."""
+"""kill -9 of the API and of mongod in the middle of sales and scans loses nothing acknowledged."""
 
 import asyncio
 import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 from pymongo import MongoClient
@@ -92,6 +93,66 @@ async def test_kill_9_of_mongod_loses_no_acknowledged_sale(tmp_path: Path) -> No
         server.stop()
     with EmbeddedMongo(tmp_path / "mongo") as again:
         _check_books(again.uri, "killed", acknowledged, device_id)
+
+
+async def _scan_until_answered(gate: Outsider, token: str) -> dict[str, Any]:
+    """The same operation again until it is answered, as gates do it."""
+    key = new_ulid()
+    while True:
+        try:
+            response = await gate.call("POST", "/v1/redemptions", {"qr_token": token}, key=key)
+        except httpx.HTTPError:
+            continue
+        if response.status_code == 200:
+            answer: dict[str, Any] = response.json()["data"]
+            return answer
+        assert response.status_code == 503, response.text
+
+
+async def test_R20_kill_9_of_mongod_three_times_loses_and_doubles_no_redemption(
+    tmp_path: Path,
+) -> None:
+    """Every ticket is shown at two gates at once, while its database dies under them."""
+    folder, answers = tmp_path / "mongo", list[dict[str, Any]]()
+    server = EmbeddedMongo(folder)
+    uri = server.start()
+    with running_api(uri, "killed") as url:
+        async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+            till = await (await Outsider(http).pair("POS")).staff()
+            await till.open_shift()
+            tickets = (await till.sell(("Carousel ride", 90)))["tickets"]
+            gates = [await Outsider(http).pair("GATE") for _ in range(4)]
+            more = asyncio.Event()
+
+            async def work(pair: int, gate: Outsider) -> None:
+                for ticket in tickets[pair::2]:
+                    answers.append(await _scan_until_answered(gate, ticket["qr_token"]))
+                    more.set()
+
+            working = [asyncio.create_task(work(n // 2, gate)) for n, gate in enumerate(gates)]
+            for enough in (30, 75, 120):
+                while len(answers) < enough:
+                    more.clear()
+                    await more.wait()
+                os.kill(server.pid, signal.SIGKILL)
+                server.stop()
+                server = EmbeddedMongo(folder)
+                assert server.start() == uri  # on the port where the API looks for it
+            await asyncio.gather(*working)
+    with MongoClient(uri) as mongo:
+        db = mongo["killed"]
+        rows = {row["_id"]: row for row in db["redemptions"].find()}
+        assert len(answers) == 180
+        for answer in answers:
+            row = rows[answer["redemption_id"]]
+            assert (row["result"], row["reason"]) == (answer["result"], answer["reason"])
+        assert len(rows) == 180  # and nothing that nobody was told
+        passed = [row["ticket_id"] for row in rows.values() if row["result"] == "pass"]
+        assert sorted(passed) == sorted(ticket["ticket_id"] for ticket in tickets)
+        assert {row["used"] for row in db["tickets"].find()} == {1}
+        assert db["operations"].count_documents({"kind": "redemption"}) == 180
+        assert sum(row["entries"] for row in db["occupancy"].find()) == 90
+    server.stop()
 
 
 async def test_a_database_that_hangs_is_answered_within_the_deadline(tmp_path: Path) -> None:

@@ -2,15 +2,18 @@
 are alerts, which end by themselves."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from api.platform.background import LeaseRepository
 from api.platform.mongo import Mongo
 from api.platform.uow import UnitOfWork
 from api.provider import alerts, watch
+from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import new_ulid
 from tests.api.inside import Inside, inside
 from tests.api.operating import begin_again, operator, refusal
@@ -55,8 +58,14 @@ async def kinds(serving: Outsider) -> list[str]:
     return sorted(alert["kind"] for alert in await open_alerts(serving))
 
 
-def later(park: Inside, seconds: float) -> None:
+def pass_by(park: Inside, seconds: float) -> None:
     park.clock.advance(timedelta(seconds=seconds))
+
+
+async def later(park: Inside, seconds: float) -> None:
+    """What the job finds after this time."""
+    pass_by(park, seconds)
+    assert await watch.look(park.platform.uow, "me")
 
 
 async def events(park: Inside, device: Outsider) -> list[str]:
@@ -119,7 +128,7 @@ async def test_a_device_that_never_beat_is_not_online_and_not_missed(
     park: Inside, serving: Outsider
 ) -> None:
     await park.device("POS")
-    later(park, 3_600)
+    await later(park, 3_600)
     (found,) = (await serving.data("GET", "/v1/provider/devices", limit=1))["items"]
     assert (found["online"], found["last_seen"]) == (False, None)
     assert await kinds(serving) == []
@@ -215,7 +224,9 @@ async def test_R44_a_heartbeat_is_of_the_device_s_own_store_wherever_its_person_
     both = [{"store_id": each, "role_ids": [role]} for each in (home, made["store_id"])]
     path = f"/v1/employees/{me['employee_id']}/memberships"
     await owner.data("PUT", path, {"memberships": both})
-    await owner.data("POST", BEAT, {}, store_id=made["store_id"])
+    there = {"store_id": made["store_id"]}
+    assert await refusal(owner, "POST", BEAT, {}, **there) == (422, "E_VALIDATION")
+    await owner.data("POST", BEAT, {}, store_id=home)
     stored = await park.platform.mongo.db["device_heartbeats"].distinct("store_id")
     assert stored == [home]
 
@@ -226,7 +237,7 @@ async def test_R44_a_heartbeat_is_of_the_device_s_own_store_wherever_its_person_
 async def test_R44_119_seconds_are_silence_but_no_alert(park: Inside, serving: Outsider) -> None:
     till = await park.device("POS")
     await till.data("POST", BEAT, {})
-    later(park, 119)
+    await later(park, 119)
     assert await kinds(serving) == []
     (found,) = (await serving.data("GET", "/v1/provider/devices", limit=1))["items"]
     assert found["online"] is True
@@ -236,7 +247,7 @@ async def test_R44_121_seconds_of_silence_are_an_alert(park: Inside, serving: Ou
     till = await park.device("POS")
     await till.data("POST", BEAT, {})
     seen = park.clock.now()
-    later(park, 121)
+    await later(park, 121)
     (alert,) = await open_alerts(serving)
     assert alert["kind"] == "device_offline"
     assert alert["device_id"] == till.device["device_id"]
@@ -250,7 +261,7 @@ async def test_R44_121_seconds_of_silence_are_an_alert(park: Inside, serving: Ou
 
 async def test_exactly_120_seconds_are_no_alert(park: Inside, serving: Outsider) -> None:
     await (await park.device("POS")).data("POST", BEAT, {})
-    later(park, 120)
+    await later(park, 120)
     assert await kinds(serving) == []
 
 
@@ -258,9 +269,9 @@ async def test_the_alert_is_there_once_however_often_somebody_looks(
     park: Inside, serving: Outsider
 ) -> None:
     await (await park.device("POS")).data("POST", BEAT, {})
-    later(park, 121)
+    pass_by(park, 121)
     await asyncio.gather(*(alerts.notice_silence(park.platform.uow) for _ in range(20)))
-    later(park, 600)
+    await later(park, 600)
     assert await kinds(serving) == ["device_offline"]
     assert await park.platform.mongo.db["provider_alerts"].count_documents({}) == 1
 
@@ -268,16 +279,16 @@ async def test_the_alert_is_there_once_however_often_somebody_looks(
 async def test_the_next_heartbeat_ends_the_alert(park: Inside, serving: Outsider) -> None:
     till = await park.device("POS")
     await till.data("POST", BEAT, {})
-    later(park, 121)
+    await later(park, 121)
     (alert,) = await open_alerts(serving)
-    later(park, 10)
+    await later(park, 10)
     await till.data("POST", BEAT, {})
     assert await open_alerts(serving) == []
     page = await serving.data("GET", "/v1/provider/alerts", open="false")
     assert [each["alert_id"] for each in page["items"]] == [alert["alert_id"]]
     assert page["items"][0]["resolved_at"] is not None
     assert await events(park, till) == ["device.offline", "device.online"]
-    later(park, 121)
+    await later(park, 121)
     assert await kinds(serving) == ["device_offline"]
 
 
@@ -287,7 +298,7 @@ async def test_a_heartbeat_and_a_look_at_the_same_time_agree(
     """Whoever comes first: the device is online with no open alert afterwards."""
     tills = [await park.device("POS") for _ in range(10)]
     await asyncio.gather(*(till.data("POST", BEAT, {}) for till in tills))
-    later(park, 121)
+    pass_by(park, 121)
     await asyncio.gather(
         *(till.data("POST", BEAT, {}) for till in tills),
         *(alerts.notice_silence(park.platform.uow) for _ in range(5)),
@@ -304,7 +315,7 @@ async def test_a_device_that_is_not_meant_to_be_there_is_not_missed(
     till = await park.device("POS")
     await till.data("POST", BEAT, {})
     await _device_status(park, till, {"suspend": "suspended", "revoke": "revoked"}[end])
-    later(park, 121)
+    await later(park, 121)
     assert await kinds(serving) == []
     assert await events(park, till) == []
 
@@ -328,12 +339,61 @@ async def test_a_suspended_park_s_devices_are_not_missed(park: Inside, serving: 
     await till.data("POST", BEAT, {})
     tenant = f"/v1/provider/tenants/{(await park.scope(till)).tenant_id}"
     await serving.data("PATCH", tenant, {"status": "suspended"})
-    later(park, 121)
+    await later(park, 121)
     assert await kinds(serving) == []
     await serving.data("PATCH", tenant, {"status": "active"})
     await till.data("POST", BEAT, {})
-    later(park, 121)
+    await later(park, 121)
     assert await kinds(serving) == ["device_offline"]
+
+
+@pytest.mark.parametrize("end", ["device", "tenant"])
+@pytest.mark.parametrize("missed", [True, False], ids=["missed before", "not missed yet"])
+async def test_R44_who_is_still_silent_after_a_suspension_is_missed(
+    park: Inside, serving: Outsider, end: str, missed: bool
+) -> None:
+    till = await park.device("POS")
+    await till.data("POST", BEAT, {})
+    if missed:
+        await later(park, 121)
+        assert await kinds(serving) == ["device_offline"]
+    tenant = f"/v1/provider/tenants/{(await park.scope(till)).tenant_id}"
+
+    async def told(status: str) -> None:
+        if end == "device":
+            await _device_status(park, till, status)
+        else:
+            await serving.data("PATCH", tenant, {"status": status})
+
+    await told("suspended")
+    await later(park, 121)
+    await later(park, 30)
+    assert await kinds(serving) == []
+    await told("active")
+    await later(park, 30)
+    assert await kinds(serving) == ["device_offline"]
+    await later(park, 30)
+    assert await park.platform.mongo.db["provider_alerts"].count_documents({}) == 1 + missed
+    await till.data("POST", BEAT, {})
+    assert await kinds(serving) == []
+    assert await events(park, till) == ["device.offline", "device.online"]
+
+
+async def test_R44_an_alert_of_a_device_that_is_back_meanwhile_stays(
+    park: Inside, serving: Outsider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    till = await park.device("POS")
+    await till.data("POST", BEAT, {"clock_offset_ms": 300_000})
+    await _device_status(park, till, "suspended")
+    end = alerts._end_all
+
+    async def after_the_return(*told: Any) -> None:
+        await _device_status(park, till, "active")
+        await end(*told)
+
+    monkeypatch.setattr(alerts, "_end_all", after_the_return)
+    await watch.look(park.platform.uow, "me")
+    assert await kinds(serving) == ["clock_skew"]
 
 
 async def _device_status(park: Inside, till: Outsider, status: str) -> None:
@@ -349,10 +409,44 @@ async def _device_status(park: Inside, till: Outsider, status: str) -> None:
 async def test_the_job_finds_silence_by_itself(park: Inside) -> None:
     for _ in range(3):
         await (await park.device("POS")).data("POST", BEAT, {})
-    later(park, 121)
+    pass_by(park, 121)
     assert await watch.look(park.platform.uow, "me")
     found = park.platform.mongo.db["provider_alerts"]
     assert await found.count_documents({"open": True, "kind": "device_offline"}) == 3
+
+
+async def test_R44_a_list_of_alerts_raises_none(park: Inside, serving: Outsider) -> None:
+    """The server may have been away itself, and the devices are about to be heard."""
+    await (await park.device("POS")).data("POST", BEAT, {})
+    pass_by(park, 121)
+    assert await kinds(serving) == []
+
+
+async def test_R44_after_a_time_without_the_database_devices_are_heard_first(
+    park: Inside, serving: Outsider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    till = await park.device("POS")
+    await till.data("POST", BEAT, {})
+    job = watch.Watch(park.platform.uow)
+
+    async def away(*_: object) -> None:
+        raise PlayParkError(ErrorCode.UNAVAILABLE, "away")
+
+    async def steps(*, until: float) -> list[str]:
+        """What is known after a step every 30 s; each of them fails where the database is away."""
+        for _ in range(0, int(until), 30):
+            pass_by(park, 30)
+            with contextlib.suppress(PlayParkError):
+                await job.step("me")
+        return await kinds(serving)
+
+    assert await steps(until=90) == []
+    with monkeypatch.context() as outage:
+        outage.setattr(Mongo, "ping", away)
+        outage.setattr(LeaseRepository, "take", away)
+        assert await steps(until=300) == []
+    assert await steps(until=60) == []
+    assert await steps(until=30) == ["device_offline"]
 
 
 async def test_one_process_looks_and_another_takes_over_from_a_dead_one(
@@ -362,11 +456,11 @@ async def test_one_process_looks_and_another_takes_over_from_a_dead_one(
     uow = UnitOfWork(other, park.clock)
     assert await watch.look(park.platform.uow, "one")
     assert not await watch.look(uow, "two")
-    later(park, 60)
+    pass_by(park, 60)
     assert await watch.look(park.platform.uow, "one")
-    later(park, 60)
+    pass_by(park, 60)
     assert not await watch.look(uow, "two")
-    later(park, 31)
+    pass_by(park, 31)
     assert await watch.look(uow, "two")
     assert not await watch.look(park.platform.uow, "one")
     other.close()
@@ -383,7 +477,7 @@ async def test_more_silent_devices_than_a_page_are_all_found(park: Inside) -> No
     ids = [new_ulid() for _ in range(205)]
     await db["device_heartbeats"].insert_many([{**beat, "_id": each} for each in ids])
     await db["sessions"].insert_many([{**session, "_id": each} for each in ids])
-    later(park, 121)
+    pass_by(park, 121)
     assert await watch.look(park.platform.uow, "me")
     assert await db["provider_alerts"].count_documents({"open": True}) == 206
     await db["sessions"].delete_many({"_id": {"$in": ids}})
@@ -428,7 +522,7 @@ async def test_a_queue_is_judged_by_the_device_s_own_clock(park: Inside, serving
 async def test_several_troubles_begin_and_end_one_by_one(park: Inside, serving: Outsider) -> None:
     till = await park.device("POS")
     await till.data("POST", BEAT, {})
-    later(park, 1_000)
+    await later(park, 1_000)
     assert await kinds(serving) == ["device_offline"]
     old = (park.clock.now() - timedelta(hours=1)).isoformat()
     stuck = {"queued": 9, "oldest_queued_at": old}

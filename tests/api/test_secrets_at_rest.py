@@ -28,8 +28,11 @@ from api.platform.mongo import Mongo
 from api.platform.settings import DEV_SECRET, Settings
 from api.platform.vault import Vault
 from api.secrets.resealing import SEALED_FIELDS, Resealed, reseal_all
+from api.tickets import pending
+from api.tickets.models import Ticket
 from tests.api.drawers import tell
 from tests.api.inside import Inside, inside
+from tests.api.offline import OfflineTill
 from tests.api.selling import OWNER, Park
 from tests.api.test_secrets import a_ticket, rotate, shown
 from tests.outside import Outsider
@@ -112,11 +115,20 @@ async def test_sealed_values_stand_only_where_they_are_resealed(
         park = await Park.of(fresh)
         await rotate(park.owner)
         await tell(park.owner, "POST", "/employees/me/totp")
+        await printed_offline(park)
         found = set()
         for name in await fresh.platform.mongo.db.list_collection_names():
             async for document in fresh.platform.mongo.db[name].find({}):
                 found |= {(name, field) for field in _sealed(document)}
         assert found == {(each.collection, each.field) for each in SEALED_FIELDS}
+
+
+async def printed_offline(park: Park) -> str:
+    """The token of a ticket that a till has signed and sold by itself (R22)."""
+    offline = await OfflineTill.of(park)
+    ticket = offline.ticket()
+    await offline.arrives(ticket)
+    return offline.token(ticket)
 
 
 def _sealed(document: Any, path: str = "") -> list[str]:
@@ -145,6 +157,8 @@ class Sealed:
     """Of tickets that were issued with the park's own key."""
     short_code_key: str
     totp_secret: str
+    offline_token: str
+    """Of a ticket that a till has signed."""
     servers: AsyncExitStack
 
     async def reseal(self, keys: str) -> dict[str, Resealed]:
@@ -183,8 +197,8 @@ async def sealed(mongo_uri: str, database: str) -> AsyncIterator[Sealed]:
         code = pyotp.TOTP(secret).at(fresh.clock.now())
         await tell(park.owner, "POST", "/employees/me/totp/confirm", {"code": code})
         async with AsyncExitStack() as servers:
-            key = session["short_code_key"]
-            yield Sealed(mongo_uri, park, till, gate, tokens, key, secret, servers)
+            known = (session["short_code_key"], secret, await printed_offline(park))
+            yield Sealed(mongo_uri, park, till, gate, tokens, *known, servers)
 
 
 async def login(till: Outsider) -> dict[str, Any]:
@@ -211,13 +225,16 @@ async def test_after_resealing_everything_works_with_the_new_key_alone(sealed: S
     await works(sealed, await sealed.with_key(both), sealed.tokens[0])
     found = await sealed.reseal(both)
     assert {name: (each.resealed, each.current) for name, each in found.items()} == {
-        "secrets": (1, 0),
+        "secrets": (2, 0),
         "tenants": (2, 0),
         "authenticators": (1, 0),
+        "tickets": (1, 0),
     }
     assert not any(each.locked for each in found.values())
     assert not before & await sealed.stored()
     await works(sealed, await sealed.with_key(NEW), sealed.tokens[1])
+    stored = await sealed.park.db["tickets"].find_one({"serial": {"$gt": 0}})
+    assert pending.token(Ticket.model_validate_doc(stored), Vault([NEW])) == sealed.offline_token
     again = await sealed.reseal(NEW)
     assert {(each.resealed, len(each.locked)) for each in again.values()} == {(0, 0)}
 
@@ -258,7 +275,7 @@ async def test_what_was_interrupted_is_finished_by_the_next_run(
             await sealed.reseal(both)
     await works(sealed, await sealed.with_key(both), sealed.tokens[0])
     found = (await sealed.reseal(both)).values()
-    assert sum(each.resealed for each in found) == 2
+    assert sum(each.resealed for each in found) == 4
     assert sum(each.current for each in found) == 2
     await works(sealed, await sealed.with_key(NEW), sealed.tokens[1])
 
@@ -269,9 +286,10 @@ async def test_without_the_old_key_nothing_is_touched_and_each_value_is_named(
     before = await sealed.stored()
     found = await sealed.reseal(NEW)
     assert {name: len(each.locked) for name, each in found.items()} == {
-        "secrets": 1,
+        "secrets": 2,
         "tenants": 2,
         "authenticators": 1,
+        "tickets": 1,
     }
     assert await sealed.stored() == before
 
@@ -340,5 +358,5 @@ async def test_the_command_reseals_and_lists_names_and_versions_only(
     assert "keep the old ENCRYPTION_KEY" in alone.stderr
     both = await command("reseal", **where, keys=f"{NEW},{DEV_SECRET}")
     assert both.exit_code == 0, both.output
-    assert "secrets.sealed: 1 sealed anew, 0 were already" in both.stdout
+    assert "secrets.sealed: 2 sealed anew, 0 were already" in both.stdout
     assert (await command("reseal", **where, keys=NEW)).exit_code == 0

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from playpark.errors import ErrorCode
 
 HASTE = {"HEADER_SECONDS": "1", "BODY_SECONDS": "2", "STALL_SECONDS": "1", "MAX_CONNECTIONS": "20"}
+POST = "POST /v1/auth/device/register HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 
 
 @dataclass(frozen=True)

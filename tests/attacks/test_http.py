@@ -6,12 +6,21 @@ from typing import Any
 
 import httpx
 import pytest
+from pymongo.errors import OperationFailure
 
 from playpark.errors import ErrorCode
 from playpark.ids import new_ulid
 from tests.api.limited import Limited, limited
 from tests.attacks.hasty import Server, parsed
 from tests.outside import Outsider
+
+HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+"""Of every answer that is no page."""
 
 # --- 26: bodies -------------------------------------------------------------------------
 
@@ -236,14 +245,18 @@ async def test_attack_40_no_other_origin_may_ask_unless_it_is_named(
         assert ("access-control-allow-origin" in answer.headers) is allowed
 
 
-async def test_attack_40_a_fault_of_ours_tells_nothing_of_itself(production: Limited) -> None:
-    async def fault() -> None:
-        raise RuntimeError("the cellar key is under the mat")
+@pytest.mark.parametrize("fault", [RuntimeError, OperationFailure])
+async def test_attack_40_a_fault_of_ours_tells_nothing_of_itself(
+    production: Limited, fault: type[Exception]
+) -> None:
+    async def broken() -> None:
+        raise fault("the cellar key is under the mat")
 
-    production.app.add_api_route("/v1/fault", fault)
-    transport = httpx.ASGITransport(app=production.app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://park") as http:
-        response = await http.get("/v1/fault")
+    production.app.add_api_route(f"/v1/{fault.__name__}", broken)
+    stranger = await production.at(**{"X-Request-ID": "mine"})
+    response = await stranger.http.get(f"/v1/{fault.__name__}")
+    assert response.headers["X-Request-ID"] == response.json()["request_id"] == "mine"
+    assert HEADERS.items() <= dict(response.headers).items()
     assert (response.status_code, response.json()["error"]["code"]) == (500, "E_INTERNAL")
     for word in ("cellar", "Traceback", "RuntimeError", ".py"):
         assert word not in response.text

@@ -11,10 +11,9 @@ import httpx
 import pytest
 
 from api.platform.docs import ASSETS, MOUNT
-from tests.attacks.hasty import Server, parsed
+from tests.attacks.hasty import POST, Server, parsed
 
 BODY = json.dumps({"site_key": "NO-SUCH-KEY-AT-ALL", "type": "POS", "name": "x"}).encode()
-POST = "POST /v1/auth/device/register HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 
 
 async def test_attack_27_headers_that_trickle_are_cut_off(server: Server) -> None:

@@ -10,6 +10,7 @@ import httpx
 from playpark.clock import FixedClock
 from playpark.contracts.auth import DeviceSession
 from playpark.contracts.catalog import ZoneView
+from playpark.contracts.gate import GateBootstrap
 from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.contracts.tenancy import DeviceCaps, DeviceStatus, DeviceType, DeviceView, StoreView
 from playpark.device import Identity
@@ -73,6 +74,8 @@ class Park:
         self.not_admitted: list[str] = []
         self.annulled = asyncio.Event()
         self.paired_with: list[str] = []
+        self.allow_list: GateBootstrap | None = None
+        self.lists_asked: list[dict[str, str]] = []
 
     @property
     def transport(self) -> httpx.MockTransport:
@@ -87,6 +90,8 @@ class Park:
         if self.error is not None:
             status, code, message = self.error
             return envelope(None, status, {"code": code, "message": message})
+        if request.url.path.endswith("/gate/bootstrap"):
+            return self._list(dict(request.url.params))
         answer = self._answer(request.url.path, body)
         if self.lose and request.url.path.endswith("/sync/batch"):
             raise httpx.ReadError("cut", request=request)
@@ -128,6 +133,13 @@ class Park:
             return envelope({"now": NOW.isoformat()})
         return envelope({"results": [self._apply(op) for op in body["ops"]]})
 
+    def _list(self, query: dict[str, str]) -> httpx.Response:
+        """A park without a list answers as a server that is older than its gates."""
+        self.lists_asked.append(query)
+        if self.allow_list is None:
+            return envelope(None, 404, {"code": "E_NOT_FOUND", "message": "There is no list."})
+        return envelope(self.allow_list.model_dump(mode="json", exclude_defaults=True))
+
     def _apply(self, op: dict[str, Any]) -> dict[str, Any]:
         self.ops.append(op)
         if self.rejects is not None:
@@ -137,6 +149,8 @@ class Park:
                 "code": "E_NOT_FOUND",
                 "message": self.rejects,
             }
+        if op["kind"] == "annul":
+            return {"op_id": op["op_id"], "status": "applied", "result": self._annul(op["body"])}
         known = op["op_id"] in self.answers
         if (op.get("local") or {}).get("result") == "fail":
             self.not_admitted.append(op["op_id"])
@@ -145,6 +159,16 @@ class Park:
             self.answers[op["op_id"]] = self._decide(op["op_id"], op["body"])
         status = "duplicate" if known else "applied"
         return {"op_id": op["op_id"], "status": status, "result": self.answers[op["op_id"]]}
+
+    def _annul(self, body: dict[str, Any]) -> dict[str, Any]:
+        shown = next(op["body"] for op in self.ops if op["op_id"] == body["op_id"])
+        self.spent.discard(shown.get("qr_token") or shown["short_code"])
+        return {
+            "redemption_id": f"r-{body['op_id']}",
+            "ticket_id": "01K9ZZZZZZZZZZZZZZZZZZ0001",
+            "annulled_at": NOW.isoformat(),
+            "remaining": 1,
+        }
 
     def _decide(self, op_id: str, body: dict[str, Any]) -> dict[str, Any]:
         code = body.get("qr_token") or body["short_code"]

@@ -13,6 +13,7 @@ import qrcode
 from qrcode.constants import ERROR_CORRECT_M
 
 from gate.frames import Frame, Image
+from gate.sources.cameras import WANTED, Format
 
 
 def token(number: int) -> str:
@@ -67,15 +68,17 @@ def shade(level: int) -> Image:
 
 
 class Plug:
-    """A camera whose plug can be pulled; each frame says how many were read before it."""
+    """A camera whose plug can be pulled; each frame says how many were read before it. `gives` is
+    what its driver answers."""
 
-    def __init__(self, pause: float = 0.002) -> None:
+    def __init__(self, pause: float = 0.002, gives: Format = WANTED) -> None:
         self.pause = pause
+        self.gives = gives
         self.plugged = True
         self.reads = 0
         self.opened = 0
 
-    def open(self, _: int) -> "Plug":
+    def open(self, _: int | str) -> "Plug":
         self.opened += 1
         return self
 
@@ -86,6 +89,15 @@ class Plug:
         time.sleep(self.pause)
         self.reads += 1
         return (True, shade(self.reads % 30 * 8)) if self.plugged else (False, None)
+
+    def get(self, propId: int, /) -> float:  # noqa: N803 - OpenCV's name
+        gives = self.gives
+        return {
+            cv2.CAP_PROP_FOURCC: cv2.VideoWriter.fourcc(*gives.coding),
+            cv2.CAP_PROP_FRAME_WIDTH: gives.width,
+            cv2.CAP_PROP_FRAME_HEIGHT: gives.height,
+            cv2.CAP_PROP_FPS: gives.fps,
+        }[propId]
 
     def release(self) -> None:
         pass

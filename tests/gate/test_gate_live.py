@@ -34,7 +34,7 @@ class Headless:
     async def __call__(self, source: Path, **options: Any) -> list[dict[str, Any]]:
         defaults = {"api": self._api_url, "data": self._folder / "gate", "site_key": SITE_KEY}
         self._capsys.readouterr()
-        await asyncio.to_thread(gate, source=str(source), headless=True, **defaults | options)
+        await asyncio.to_thread(gate, source=[str(source)], headless=True, **defaults | options)
         return [json.loads(line) for line in self._capsys.readouterr().out.splitlines()]
 
 
@@ -86,21 +86,23 @@ async def test_R19_codes_that_are_no_tickets_of_this_park_fail_in_words(
     assert all(scan["redemption_id"] for scan in scans)
 
 
-async def test_without_the_server_a_paired_gate_admits_nobody_and_loses_nothing(
+async def test_R33_without_the_server_a_gate_decides_by_its_list_and_loses_nothing(
     headless: Headless, tmp_path: Path, tickets: list[dict[str, Any]]
 ) -> None:
-    ticket, nothing = tmp_path / "one.png", tmp_path / "none.png"
+    ticket, foreign = tmp_path / "one.png", tmp_path / "foreign.png"
     cv2.imwrite(str(ticket), scene(qr(tickets[0]["qr_token"])))
-    cv2.imwrite(str(nothing), scene())
-    await headless(nothing)
+    cv2.imwrite(str(foreign), scene(qr("https://example.com")))
+    await headless(foreign)  # it takes its list with it
 
     away = await headless(ticket, api="http://127.0.0.1:9")
+    no_ticket = await headless(foreign, api="http://127.0.0.1:9")
     back = await headless(ticket)
 
-    assert [scan["result"] for scan in away] == ["offline"]
-    assert "check the network" in away[0]["message"]
-    answered = [scan for scan in back if scan["ticket_id"] == tickets[0]["ticket_id"]]
-    assert answered, "the operation of the run without a server was lost"
+    assert [(scan["result"], scan["decided_by"]) for scan in away] == [("pass", "gate")]
+    assert away[0]["ticket_id"] == tickets[0]["ticket_id"]
+    assert 0 <= away[0]["allow_list_age_s"] < 600
+    assert [(scan["result"], scan["decided_by"]) for scan in no_ticket] == [("fail", "gate")]
+    assert [(scan["reason"], scan["decided_by"]) for scan in back] == [("duplicate_use", "server")]
 
 
 @pytest.mark.parametrize(

@@ -621,6 +621,23 @@ class Park:
             "copies": len(tickets),
         }
 
+    def _answer_exchange(self, op: dict[str, Any]) -> dict[str, Any]:
+        lost_id = op["body"]["ticket_id"]
+        for sold in (each for each in self.answers.values() if "tickets" in each):
+            for index, lost in enumerate(sold["tickets"]):
+                if lost["ticket_id"] == lost_id:
+                    new_id = op["op_id"]
+                    token = f"PP1.01.{new_id}.{'B' * 26}"
+                    new = {**lost, "ticket_id": new_id, "short_code": "NEWT1CKT"}
+                    sold["tickets"][index] = new
+                    return {
+                        **_of_op(op, "exchange_id"),
+                        "sale_id": sold["sale"]["sale_id"],
+                        "replaces": lost_id,
+                        "ticket": {**new, "qr_token": token},
+                    }
+        return {}
+
     def _answer_cash_movement(self, op: dict[str, Any]) -> dict[str, Any]:
         body = op["body"]
         self.cash += body["amount"] if body["type"] == "pay_in" else -body["amount"]

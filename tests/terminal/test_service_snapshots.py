@@ -241,3 +241,36 @@ def test_a_difference_waits(rich_desk, snap_compare, size):
         await _renewed(pilot)
 
     assert snap_compare(rich_desk.app(), terminal_size=size, run_before=close)
+
+
+def test_lost_ticket_approval(rich_desk, snap_compare, size):
+    async def ask(pilot: Pilot[None]) -> None:
+        await _in_a_shift(pilot)
+        await _sold(pilot, rich_desk)
+        await pilot.press("down", "l")
+        await _on(pilot, Choose)
+        await pilot.press("1")
+        await _on(pilot, ApprovalDialog)
+        await pilot.press(*"somchai@demo.playpark", "enter", *"12")
+        await pilot.pause()
+
+    assert snap_compare(rich_desk.app(), terminal_size=size, run_before=ask)
+
+
+def test_lost_ticket_is_exchanged(rich_desk, snap_compare, size):
+    async def exchange(pilot: Pilot[None]) -> None:
+        await _in_a_shift(pilot)
+        await _sold(pilot, rich_desk)
+        before = len(rich_desk.paper.out)
+        await pilot.press("down", "l")
+        await _on(pilot, Choose)
+        await pilot.press("1")
+        await _on(pilot, ApprovalDialog)
+        await pilot.press(*"somchai@demo.playpark", "enter", *"9999", "enter")
+        await _on(pilot, OutcomeDialog)
+        await until(lambda: pilot.app.screen.finished)
+        await until(lambda: len(rich_desk.paper.out) == before + 1)
+        await until(lambda: not pilot.app.till.papers.due)
+        await pilot.pause()
+
+    assert snap_compare(rich_desk.app(), terminal_size=size, run_before=exchange)

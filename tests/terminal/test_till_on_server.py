@@ -340,3 +340,26 @@ async def test_R32_a_training_sale_has_its_own_number_and_tickets_that_admit_nob
     till.train()
     await till.close_shift(200000)
     assert till.closing.closed.cash_diff == 0
+
+
+async def test_R25_a_lost_ticket_is_exchanged_and_the_new_one_is_found(working):
+    till, paper = working
+    found = await sold(till)
+    lost = found.tickets[0]
+    question = till.giving_back.exchange_question(lost, WHY)
+
+    outcome = await till.giving_back.exchange(found, lost, WHY, await approved(till, question))
+    await until(lambda: len(paper.tickets) == 3)
+
+    assert outcome.standing is Standing.DONE
+    new = paper.tickets[-1]
+    assert parse_pp1(new.qr_token).ticket_id != lost.ticket.ticket_id
+    again = await till.finding.find(new.short_code)
+    assert again.sale.sale_id == found.sale.sale_id
+    assert [each.ticket.ticket_id for each in again.tickets] == [
+        new.ticket_id,
+        found.tickets[1].ticket.ticket_id,
+    ]
+    refused = await till.giving_back.exchange(found, lost, WHY, await approved(till, question))
+    assert refused.standing is Standing.REFUSED
+    assert "exchanged already" in refused.sentence

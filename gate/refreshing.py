@@ -1,0 +1,113 @@
+"""Keeping the gate's own list young: at the start and every 30 seconds, beside the scans (R33).
+
+What goes wrong here is tried again at the next turn; the list's age tells how long it has been.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from gate.allowlist import AllowList
+from gate.deciding import Judge
+from playpark.client import ApiClient
+from playpark.clock import Clock
+from playpark.device import DeviceStore, login
+from playpark.device.sync import LONGEST_PAUSE_S, TURNED_AWAY
+from playpark.errors import ErrorCode, PlayParkError
+
+EVERY_S, JITTER_S = 30.0, 5.0
+"""Gates that were started by the same switch do not stay in step."""
+LOOK_S = 1.0
+FIRST_WINDOW = 24 * 60
+"""Minutes ahead, until the store's policy is known."""
+PATIENCE_S = 30.0
+_AGAIN_AFTER_LOGIN = {ErrorCode.UNAUTHENTICATED, ErrorCode.TOKEN_EXPIRED}
+
+
+class Refresher:
+    """Asks for a gate's list. All methods run in one event loop."""
+
+    def __init__(
+        self,
+        store: DeviceStore,
+        client: ApiClient,
+        clock: Clock,
+        allow_list: AllowList,
+        judge: Judge,
+        *,
+        relogin: Callable[[], Awaitable[object]] | None = None,
+        every: float = EVERY_S,
+        jitter: Callable[[], float] = random.random,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._client = client
+        self._clock = clock
+        self._list = allow_list
+        self._judge = judge
+        self._relogin = relogin or (lambda: login(store, client))
+        self._every = every
+        self._jitter = jitter
+        self._monotonic = monotonic
+
+    async def run_forever(self) -> None:
+        """Refresh until cancelled; who is refused asks less and less often (R37)."""
+        pause = self._every
+        while True:
+            if self._client.device_token is None:
+                await asyncio.sleep(min(LOOK_S, self._every))
+                continue
+            try:
+                await self.refresh()
+                pause = self._every
+            except PlayParkError as failed:
+                refused = failed.code is not ErrorCode.UNAVAILABLE
+                pause = min(2 * pause, LONGEST_PAUSE_S) if refused else self._every
+            except OSError:
+                pause = self._every
+            await asyncio.sleep(pause + self._jitter() * min(JITTER_S, pause / 6))
+
+    async def refresh(self) -> None:
+        """Ask once for what has changed, or for all of it.
+
+        Raises PlayParkError (not reachable, refused) and OSError (the disk does not take it); the
+        list stays as it was. A gate that the server does not take (any more) has none (R38).
+        """
+        try:
+            await self._ask_logged_in()
+        except PlayParkError as refused:
+            if refused.code in TURNED_AWAY:
+                await asyncio.to_thread(self._judge.forget)
+            raise
+
+    async def _ask_logged_in(self) -> None:
+        try:
+            await self._ask()
+        except PlayParkError as refused:
+            if refused.code not in _AGAIN_AFTER_LOGIN:
+                raise
+            await self._relogin()
+            await self._ask()
+
+    async def _ask(self) -> None:
+        owner = self._store.identity.device_id if self._store.identity else ""
+        head = self._list.head
+        window = FIRST_WINDOW
+        if head is not None:
+            window = head.longest // timedelta(minutes=1)
+        ours = head is not None and (head.owner, head.window) == (owner, window)
+        since = head.told.version if head is not None and ours else None
+        answered = self._judge.ledger.answered()
+        at, began = self._clock.now(), self._monotonic()
+        told = await self._client.acting(None).gate_bootstrap(
+            window=window, since=since, timeout=PATIENCE_S
+        )
+        # The server looked at its clock half way, as far as anybody can tell.
+        now = at + timedelta(seconds=(self._monotonic() - began) / 2)
+        await asyncio.to_thread(
+            self._list.apply, told, owner=owner, window=window, now=now, contained=answered
+        )
+        self._judge.ledger.let_go(answered)
+        self._judge.refreshed(now)
