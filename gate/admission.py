@@ -25,6 +25,7 @@ back for 15 minutes: an operation of its own, behind that of the entry (R50).
 """
 
 import asyncio
+import contextlib
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -179,10 +180,12 @@ class Admission:
         """Take back an entry that this gate let through within 15 minutes (R50); says what came of
         it, and never raises for faults of network, server or disk."""
         try:
-            refusal = await asyncio.to_thread(self._stands, op_id)
-            if refusal is not None:
-                return annul_refused(refusal)
-            return await self._take_back(op_id)
+            async with self._deciding:  # a key that was pressed twice annuls once
+                refusal = await asyncio.to_thread(self._stands, op_id)
+                if refusal is not None:
+                    return annul_refused(refusal)
+                annulment = await self._record_annulment(op_id)
+            return await self._take_back(op_id, annulment)
         except PlayParkError as refused:  # such as a full disk: nothing was recorded
             return annul_refused(refused.message)
 
@@ -317,18 +320,23 @@ class Admission:
             return "This entry is annulled already: scan the ticket again to let the guest in."
         return None
 
-    async def _take_back(self, op_id: str) -> Answer:
+    async def _record_annulment(self, op_id: str) -> StoredOp:
         at = self.now()
         body = AnnulIn(op_id=op_id, occurred_at=at).model_dump(mode="json", exclude_unset=True)
-        stored = await asyncio.to_thread(
+        return await asyncio.to_thread(
             self._store.append, OpKind.ANNUL, lambda _: body, occurred_at=at
         )
+
+    async def _take_back(self, op_id: str, annulment: StoredOp) -> Answer:
         taken = self._judge.ledger.take_back(op_id) if self._judge is not None else None
-        result = await self._engine.submit(stored.op_id, self._deadline)
+        result = await self._engine.submit(annulment.op_id, self._deadline)
         if result is None:
             # From here on it has happened: the server may find it late, and no longer refuses it.
-            outcome = LocalOutcome(at=at)
-            await asyncio.to_thread(self._store.record_local, stored.op_id, outcome, committed=True)
+            outcome = LocalOutcome(at=annulment.occurred_at)
+            with contextlib.suppress(PlayParkError):  # it is queued all the same
+                await asyncio.to_thread(
+                    self._store.record_local, annulment.op_id, outcome, committed=True
+                )
             return annul_waits()
         if result.status is not OpStatus.REJECTED:
             return annulled()

@@ -71,10 +71,13 @@ class AllowList:
         self._turn = threading.RLock()
         self._writing = threading.Lock()
         self._head: Head | None = None
+        self._closed = False
         self._open()
 
     def close(self) -> None:
+        """What is still asked in another thread finds nothing."""
         with self._writing, self._turn:
+            self._closed, self._head = True, None
             self._reader.close()
             self._writer.close()
 
@@ -161,6 +164,8 @@ class AllowList:
     def throw_away(self) -> None:
         """Begin without a list, as on the first day."""
         with self._writing, self._turn:
+            if self._closed:
+                return
             self._head = None
             self._reader.close()
             self._writer.close()
@@ -198,6 +203,8 @@ class AllowList:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._writing:
+            if self._closed:
+                raise OSError("This gate is being switched off.")
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer

@@ -82,15 +82,23 @@ def tall(text: str, width: int) -> list[str]:
 def small(text: str, width: int) -> list[str]:
     """`text` in three rows; no rows where it is too long for `width` columns, or has a letter
     that is not in the font."""
-    if len(text) * 6 > width + 1 or any(char not in _FONT for char in text.upper()):
+    if not text or any(char not in _FONT for char in text.upper()):
         return []
-    glyphs = [_six_rows(_glyph(char)) for char in text.upper()]
+    glyphs = [_six_rows(_trimmed(_glyph(char))) for char in text.upper()]
     lines = [GAP.join(rows) for rows in zip(*glyphs, strict=True)]
-    return [_pack(lines[i], lines[i + 1]) for i in (0, 2, 4)] if lines else []
+    if len(lines[0]) > width:
+        return []
+    return [_pack(lines[i], lines[i + 1]) for i in (0, 2, 4)]
 
 
 def _glyph(char: str) -> list[str]:
     return _FONT.get(char, _UNKNOWN).split()
+
+
+def _trimmed(rows: list[str]) -> list[str]:
+    """A narrow letter without the blank columns beside it; a blank keeps three."""
+    used = [x for x in range(5) if any(row[x] == "#" for row in rows)] or [1, 2, 3]
+    return [row[used[0] : used[-1] + 1] for row in rows]
 
 
 def _six_rows(rows: list[str]) -> list[str]:

@@ -190,6 +190,9 @@ class Judge:
         signed = parse_pp2(text)
         if signed is None:
             return Known(refusal=FailReason.INVALID_SIG)
+        # Certificates are here as long as sales may be missing; the list knows the others' tickets.
+        if entry := self._list.by_hash(signed.hash):
+            return self._listed(head, entry, scan)
         certificate = head.certificate(signed.ticket.key_id)
         if certificate is None:
             return Known(refusal=FailReason.UNKNOWN_TICKET, missing=True)
@@ -198,9 +201,9 @@ class Judge:
         return self._by_signature(head, signed.ticket, scan)
 
     def _by_signature(self, head: Head, ticket: OfflineTicket, scan: Scan) -> Known | None:
-        """A till's own ticket: as the list has it, else by its claims (R22)."""
-        if entry := self._list.by_id(ticket.ticket_id):
-            return self._listed(head, entry, scan)
+        """A till's own ticket that the list has not, by its claims (R22)."""
+        if self._list.by_id(ticket.ticket_id):  # its token is another one (R21)
+            return Known(refusal=FailReason.INVALID_SIG)
         if self._list.denies(ticket.ticket_id):
             return Known(ticket.ticket_id, refusal=FailReason.UNKNOWN_TICKET, denied=True)
         snapshot = self._store.catalog()

@@ -92,10 +92,12 @@ class Desk:
         """Read today's scans of earlier runs, and the last ones for the annul key."""
         now = self.now
         begin = business_day_start(self._day_of(now), self.park_zone)
-        found = await asyncio.to_thread(
-            self.station.store.gate.since, min(begin, now - ANNUL_WITHIN)
-        )
-        self.board.restore([scan_of(each, -n) for n, each in enumerate(found)], now)
+        since = min(begin, now - ANNUL_WITHIN)
+        self.board.restore(await asyncio.to_thread(self._scans_since, since), now)
+
+    def _scans_since(self, moment: datetime) -> list[Scan]:
+        found = self.station.store.gate.since(moment)
+        return [scan_of(passage, -number) for number, passage in enumerate(found)]
 
     def take(self, scan: Scan) -> None:
         """A showing began or was answered: note it, let it be heard, print its slip."""

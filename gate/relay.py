@@ -24,6 +24,7 @@ LIMIT = 5.0
 STALE = 10.0
 """Seconds after which a PASS opens nothing any more: another guest stands there by now."""
 WAITING = 20
+OWN = "PLAYPARK_"
 SHOWN = 200
 """Characters of a command's complaint that are told."""
 
@@ -71,7 +72,7 @@ class Relay:
             "DIRECTION": direction,
             "SOURCE": scan.source,
         }
-        environment = {f"PLAYPARK_{name}": value or "" for name, value in known.items()}
+        environment = {f"{OWN}{name}": value or "" for name, value in known.items()}
         if self._waiting.full():
             self._waiting.get_nowait()
             self._waiting.task_done()
@@ -106,8 +107,8 @@ class Relay:
             except TimeoutError:
                 self._failed(f"the command took over {self._limit:g} s and was ended")
                 return
-            except OSError as failed:
-                self._failed(f"the command cannot be started ({failed.strerror})")
+            except (OSError, ValueError) as failed:  # ValueError: what no environment can hold
+                self._failed(f"the command cannot be started ({failed})")
                 return
             complaint.seek(0)
             said = plain(complaint.read(4 * SHOWN).decode("utf-8", "replace").strip())[:SHOWN]
@@ -123,7 +124,7 @@ class Relay:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=complaint,
-            env={**os.environ, **opening.environment},
+            env=_inherited() | opening.environment,
             start_new_session=True,
         )
         try:
@@ -150,6 +151,11 @@ def _words(command: str) -> tuple[str, ...]:
         )
         raise PlayParkError(ErrorCode.VALIDATION, message)
     return tuple(words)
+
+
+def _inherited() -> dict[str, str]:
+    """What the command gets of this program's environment: not its own keys."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
 
 
 def _end(process: asyncio.subprocess.Process) -> None:

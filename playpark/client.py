@@ -4,6 +4,7 @@ Every method returns a contract model or raises PlayParkError with the server's 
 that does not answer is E_UNAVAILABLE with a sentence that says what to check.
 """
 
+import asyncio
 import copy
 from collections.abc import Mapping
 from datetime import datetime
@@ -229,9 +230,9 @@ class ApiClient:
         """What a gate needs to decide by itself: all of it, or what has changed `since` a version
         that it had with the same `window` (minutes ahead)."""
         query = {"window": window} | ({} if since is None else {"since": since})
-        return await self._call(
-            "GET", "/gate/bootstrap", GateBootstrap, query=query, timeout=timeout
-        )
+        response = await self._send("GET", "/gate/bootstrap", query=query, timeout=timeout)
+        # Twenty thousand tickets take a moment to read, and nobody at the gate waits for it.
+        return await asyncio.to_thread(self._read, response, GateBootstrap)
 
     async def sync(self, batch: BatchIn, *, timeout: float | None = None) -> BatchOut:  # noqa: ASYNC109 - httpx's own deadline
         """Submit operations; the result of each is its own (R35)."""
@@ -255,6 +256,23 @@ class ApiClient:
         approval: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - httpx's own deadline
     ) -> T:
+        response = await self._send(
+            method, path, body, query=query, op_id=op_id, approval=approval, timeout=timeout
+        )
+        return self._read(response, model)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: BaseModel | None = None,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        op_id: str | None = None,
+        approval: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpx's own deadline
+    ) -> httpx.Response:
+        """The answer as it came. Raises E_UNAVAILABLE."""
         headers = {"Content-Type": "application/json"}
         if token := self.employee_token or self.device_token:
             headers["Authorization"] = f"Bearer {token}"
@@ -267,7 +285,7 @@ class ApiClient:
             # Fields that were not set stay out: an absent field differs from null (R15).
             content = body.model_dump_json(exclude_unset=True)
         try:
-            response = await self._http.request(
+            return await self._http.request(
                 method,
                 path,
                 content=content,
@@ -281,7 +299,6 @@ class ApiClient:
                 "check the network and that the API is running."
             )
             raise PlayParkError(ErrorCode.UNAVAILABLE, message) from lost
-        return self._read(response, model)
 
     def _read(self, response: httpx.Response, model: type[T]) -> T:
         try:

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from api.approvals.models import Approval, ReasonCode
-from api.platform.repository import Repository
+from api.platform.repository import InStores, Repository
 from api.platform.uow import Work
 from playpark.clock import business_day_start
 from playpark.contracts.approvals import ApprovalAction
@@ -87,4 +87,8 @@ class ApprovalRepository(Repository[Approval]):
 
 
 class ReasonCodeRepository(Repository[ReasonCode]):
+    model = ReasonCode
+
+
+class ReasonCodesInStores(InStores[ReasonCode]):
     model = ReasonCode

@@ -9,7 +9,11 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from api.approvals.models import Approval, ReasonCode
-from api.approvals.repository import ApprovalRepository, ReasonCodeRepository
+from api.approvals.repository import (
+    ApprovalRepository,
+    ReasonCodeRepository,
+    ReasonCodesInStores,
+)
 from api.audit import service as audit
 from api.identity import proving
 from api.identity.proving import Told
@@ -217,6 +221,14 @@ async def reason_codes(work: Work, tenant_id: str, store_id: str) -> list[Reason
     """All reasons of a store by their code, those that are no longer active too."""
     codes = ReasonCodeRepository(work, tenant_id, store_id)
     return [reason_view(code) for code in await codes.find(sort="code", limit=NO_LIMIT)]
+
+
+async def reason_codes_in(
+    work: Work, tenant_id: str, store_ids: Sequence[str]
+) -> dict[str, list[ReasonCodeView]]:
+    """The same of each store."""
+    found = await ReasonCodesInStores(work, tenant_id, store_ids).by_store(sort="code")
+    return {store_id: [reason_view(code) for code in codes] for store_id, codes in found.items()}
 
 
 def reason_flags(

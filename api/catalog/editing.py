@@ -116,8 +116,7 @@ async def _edit(work: Work, scope: Scope, store_id: str | None) -> Edit:
 async def _publish(
     edit: Edit, scope: Scope, event: str, document_id: str, changes: list[dict[str, Any]]
 ) -> None:
-    for turn in edit.turns:
-        await freeze(edit.work, edit.tenant_id, turn)
+    await freeze(edit.work, edit.tenant_id, edit.turns)
     versions = [{"store_id": turn.store_id, "version": turn.version} for turn in edit.turns]
     facts = {"changes": changes, "catalog_versions": versions}
     await audit.append(edit.work, scope, event, document_id, facts)

@@ -7,15 +7,25 @@ follow each other, so that what one of them checks cannot be undone by the other
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
 from api.approvals import service as approvals
-from api.catalog.models import Package, StoredSnapshot
+from api.catalog.models import (
+    Discount,
+    Package,
+    PaymentType,
+    PriceList,
+    PricingRule,
+    ReceiptTemplate,
+    StoredSnapshot,
+    Tax,
+    Zone,
+)
 from api.catalog.parts import (
     DISCOUNTS,
-    NO_LIMIT,
     PACKAGES,
     PAYMENT_TYPES,
     PRICE_LISTS,
@@ -25,15 +35,15 @@ from api.catalog.parts import (
     ZONES,
 )
 from api.catalog.repository import (
-    DiscountRepository,
-    PackageRepository,
-    PaymentTypeRepository,
-    PriceListsInForce,
-    ReceiptTemplateRepository,
-    RulesInForce,
-    SnapshotRepository,
-    TaxRepository,
-    ZoneRepository,
+    DiscountsInStores,
+    PackagesInStores,
+    PaymentTypesInStores,
+    PriceListsInStores,
+    ReceiptTemplatesInStores,
+    RulesInStores,
+    TaxesInStores,
+    TenantSnapshots,
+    ZonesInStores,
 )
 from api.identity import stores
 from api.identity.stores import CatalogTurn
@@ -42,22 +52,36 @@ from api.platform.uow import Work
 from api.settings import features
 from api.settings import service as settings
 from playpark.canonical import canonical_json
+from playpark.contracts.approvals import ReasonCodeView
 from playpark.contracts.catalog import PackageKind
 from playpark.contracts.rules import MAX_RULES
+from playpark.contracts.settings import Features, StoreSettings
 from playpark.errors import ErrorCode, PlayParkError
+
+AT_ONCE = 20
+"""Stores whose versions are made before other requests get on: about 50 ms."""
 
 
 async def publish(work: Work, tenant_id: str, store_id: str | None) -> None:
     """Freeze the catalogue of the store, or of all the tenant's, as the next version and tell the
     devices. Run it in the transaction that changed something. Raises E_VALIDATION."""
-    for turn in await stores.next_catalogs(work, tenant_id, store_id):
-        await freeze(work, tenant_id, turn)
+    await freeze(work, tenant_id, await stores.next_catalogs(work, tenant_id, store_id))
 
 
-async def freeze(work: Work, tenant_id: str, turn: CatalogTurn) -> None:
-    """Write the version of `turn`. Raises E_VALIDATION for what cannot be sold together."""
-    content = await _content(work, tenant_id, turn)
-    snapshot = StoredSnapshot(
+async def freeze(work: Work, tenant_id: str, turns: Sequence[CatalogTurn]) -> None:
+    """Write the versions of `turns`. Raises E_VALIDATION for what cannot be sold together."""
+    found = await _in_force(work, tenant_id, [turn.store_id for turn in turns])
+    snapshots = TenantSnapshots(work, tenant_id, None)
+    for first in range(0, len(turns), AT_ONCE):
+        some = turns[first : first + AT_ONCE]
+        await snapshots.insert_many(
+            [_snapshot(tenant_id, turn, found[turn.store_id]) for turn in some]
+        )
+
+
+def _snapshot(tenant_id: str, turn: CatalogTurn, found: "_InForce") -> StoredSnapshot:
+    content = _content(found, turn.tz)
+    return StoredSnapshot(
         id=scoped_id(tenant_id, turn.store_id, str(turn.version)),
         tenant_id=tenant_id,
         store_id=turn.store_id,
@@ -65,49 +89,87 @@ async def freeze(work: Work, tenant_id: str, turn: CatalogTurn) -> None:
         hash=hashlib.sha256(canonical_json(content)).hexdigest(),
         content=content,
     )
-    await SnapshotRepository(work, tenant_id, turn.store_id).insert(snapshot)
 
 
-async def _content(work: Work, tenant_id: str, turn: CatalogTurn) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _InForce:
+    """What a store sells now, its tenant's with its own."""
+
+    packages: list[Package]
+    zones: list[Zone]
+    taxes: list[Tax]
+    lists: list[PriceList]
+    rules: list[PricingRule]
+    discounts: list[Discount]
+    payment_types: list[PaymentType]
+    templates: list[ReceiptTemplate]
+    reason_codes: list[ReasonCodeView]
+    settings: StoreSettings
+    features: Features
+
+
+async def _in_force(work: Work, tenant_id: str, store_ids: Sequence[str]) -> dict[str, _InForce]:
+    """By store, in as many queries for all of them as for one."""
+    places = (work, tenant_id, store_ids)
+    packages = await PackagesInStores(*places).by_store(active=True)
+    zones = await ZonesInStores(*places).by_store(active=True)
+    taxes = await TaxesInStores(*places).by_store()
+    lists = await PriceListsInStores(*places).by_store(active=True)
+    rules = await RulesInStores(*places).by_store(active=True)
+    discounts = await DiscountsInStores(*places).by_store(active=True)
+    payment_types = await PaymentTypesInStores(*places).by_store(active=True)
+    templates = await ReceiptTemplatesInStores(*places).by_store(descending=True, active=True)
+    reasons = await approvals.reason_codes_in(*places)
+    merged = await settings.merged(*places)
+    switched = await features.in_force(*places)
+    return {
+        store_id: _InForce(
+            packages=packages[store_id],
+            zones=zones[store_id],
+            taxes=taxes[store_id],
+            lists=lists[store_id],
+            rules=rules[store_id],
+            discounts=discounts[store_id],
+            payment_types=payment_types[store_id],
+            templates=templates[store_id],
+            reason_codes=reasons[store_id],
+            settings=merged[store_id],
+            features=switched[store_id],
+        )
+        for store_id in store_ids
+    }
+
+
+def _content(found: _InForce, tz: str) -> dict[str, Any]:
     """All that is in force, in an order of its own, so that the same catalogue has the same
     hash."""
-    place = (work, tenant_id, turn.store_id)
-    packages = await PackageRepository(*place).find(limit=NO_LIMIT, active=True)
-    zones = await ZoneRepository(*place).find(limit=NO_LIMIT, active=True)
-    taxes = await TaxRepository(*place).find(limit=NO_LIMIT)
-    lists = await PriceListsInForce(*place).find(limit=NO_LIMIT, active=True)
-    rules = await RulesInForce(*place).find(limit=NO_LIMIT, active=True)
-    discounts = await DiscountRepository(*place).find(limit=NO_LIMIT, active=True)
-    payment_types = await PaymentTypeRepository(*place).find(limit=NO_LIMIT, active=True)
-    templates = await ReceiptTemplateRepository(*place).find(limit=1, descending=True, active=True)
-    _check_on_sale(packages, {zone.id for zone in zones})
-    if len(rules) > MAX_RULES:
+    _check_on_sale(found.packages, {zone.id for zone in found.zones})
+    if len(found.rules) > MAX_RULES:
         message = f"A store has at most {MAX_RULES} active rules: switch others off first."
         raise PlayParkError(ErrorCode.VALIDATION, message, details={"most": MAX_RULES})
     views: dict[str, Sequence[BaseModel]] = {
         "packages": [
-            PACKAGES.show(each) for each in sorted(packages, key=lambda p: (p.sort, p.id))
+            PACKAGES.show(each) for each in sorted(found.packages, key=lambda p: (p.sort, p.id))
         ],
-        "zones": [ZONES.show(each) for each in zones],
-        "taxes": [TAXES.show(each) for each in taxes],
-        "price_lists": [PRICE_LISTS.show(each) for each in lists],
-        "rules": [RULES.show(each) for each in rules],
-        "discounts": [DISCOUNTS.show(each) for each in discounts],
+        "zones": [ZONES.show(each) for each in found.zones],
+        "taxes": [TAXES.show(each) for each in found.taxes],
+        "price_lists": [PRICE_LISTS.show(each) for each in found.lists],
+        "rules": [RULES.show(each) for each in found.rules],
+        "discounts": [DISCOUNTS.show(each) for each in found.discounts],
         "payment_types": [
-            PAYMENT_TYPES.show(each) for each in sorted(payment_types, key=lambda p: (p.sort, p.id))
+            PAYMENT_TYPES.show(each)
+            for each in sorted(found.payment_types, key=lambda p: (p.sort, p.id))
         ],
-        "reason_codes": await approvals.reason_codes(*place),
+        "reason_codes": found.reason_codes,
     }
-    merged = await settings.merged(*place)
-    switched = await features.in_force(*place)
     return {
         **{name: [view.model_dump(mode="json") for view in part] for name, part in views.items()},
         "receipt_template": next(
-            (RECEIPT_TEMPLATES.show(each).model_dump(mode="json") for each in templates), None
+            (RECEIPT_TEMPLATES.show(each).model_dump(mode="json") for each in found.templates), None
         ),
-        "settings": merged.model_dump(mode="json"),
-        "features": switched.model_dump(mode="json"),
-        "tz": turn.tz,
+        "settings": found.settings.model_dump(mode="json"),
+        "features": found.features.model_dump(mode="json"),
+        "tz": tz,
     }
 
 

@@ -14,7 +14,7 @@ from api.catalog.models import (
     Tax,
     Zone,
 )
-from api.platform.repository import D, Repository
+from api.platform.repository import D, InStores, Repository
 
 
 class PackageRepository(Repository[Package]):
@@ -64,6 +64,38 @@ class PriceListsInForce(_InForce[PriceList]):
     model = PriceList
 
 
+class PackagesInStores(InStores[Package]):
+    model = Package
+
+
+class ZonesInStores(InStores[Zone]):
+    model = Zone
+
+
+class TaxesInStores(InStores[Tax]):
+    model = Tax
+
+
+class PriceListsInStores(InStores[PriceList]):
+    model = PriceList
+
+
+class RulesInStores(InStores[PricingRule]):
+    model = PricingRule
+
+
+class DiscountsInStores(InStores[Discount]):
+    model = Discount
+
+
+class PaymentTypesInStores(InStores[PaymentType]):
+    model = PaymentType
+
+
+class ReceiptTemplatesInStores(InStores[ReceiptTemplate]):
+    model = ReceiptTemplate
+
+
 class RuleRepository(Repository[PricingRule]):
     """Those of one store, or with store None the tenant's."""
 
@@ -97,3 +129,12 @@ class ReceiptTemplateRepository(Repository[ReceiptTemplate]):
 
 class SnapshotRepository(Repository[StoredSnapshot]):
     model = StoredSnapshot
+
+
+class TenantSnapshots(Repository[StoredSnapshot]):
+    """The versions of all stores of a tenant: for what is published for all of them."""
+
+    model = StoredSnapshot
+
+    def where(self, **conditions: Any) -> dict[str, Any]:
+        return {"tenant_id": self.tenant_id} | conditions

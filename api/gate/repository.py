@@ -30,18 +30,19 @@ class ListedTickets(Repository[Ticket]):
 
     async def changed(self, after: datetime) -> list[Found] | None:
         """The tickets that were changed after a moment; None for too many."""
+        return await self._few(updated_at={"$gt": after})
+
+    async def beginning(self, after: datetime, until: datetime) -> list[Found] | None:
+        """The tickets whose validity begins after one moment and until another; None for too
+        many."""
+        return await self._few(valid_from={"$gt": after, "$lte": until})
+
+    async def _few(self, **conditions: Any) -> list[Found] | None:
         found: list[Found] = []
-        async for batch in self._batches(updated_at={"$gt": after}):
+        async for batch in self._batches(**conditions):
             found += batch
             if len(found) > MOST_CHANGES:
                 return None
-        return found
-
-    async def beginning(self, after: datetime, until: datetime) -> list[Found]:
-        """The tickets whose validity begins after one moment and until another."""
-        found: list[Found] = []
-        async for batch in self._batches(valid_from={"$gt": after, "$lte": until}):
-            found += batch
         return found
 
     async def _batches(self, **conditions: Any) -> AsyncIterator[list[Found]]:

@@ -104,14 +104,14 @@ async def _changes(
 ) -> _Lists | None:
     """What a gate has to hear that has the list of `since`; None for so much that it takes all."""
     tickets = ListedTickets.of(work, scope)
-    changed = await tickets.changed(since - OVERLAP)
-    if changed is None:
-        return None
     until = work.now + asked.window
-    changed += await tickets.beginning(since + asked.window - OVERLAP, until)
+    changed = await tickets.changed(since - OVERLAP)
+    begun = await tickets.beginning(since + asked.window - OVERLAP, until)
+    if changed is None or begun is None:
+        return None
 
     def pack_them() -> _Lists:
-        told = _by_ticket(changed, keys).values()
+        told = _by_ticket([*begun, *changed], keys).values()
         texts = [each.text for each in told if each is not None and each.tells(work.now, until)]
         part = Segment.of(texts)
         allow, deny = ([each] if each else [] for each in (part.allow, part.deny))
@@ -138,6 +138,7 @@ async def _shelf(work: Work, scope: Scope, keys: TicketKeys, place: str) -> Shel
             found |= await asyncio.to_thread(_by_ticket, batch, keys)
         shelf = Shelf(work.now, known, len(found))
         await asyncio.to_thread(shelf.put, found, work.now)
+        shelf.forget_seen()
     shelves.keep(place, shelf)
     return shelf
 

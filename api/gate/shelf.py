@@ -67,13 +67,16 @@ class Shelf:
         self._segments = [Segment()] * count
         self._later: dict[str, Listed] = {}
         """Tickets whose validity has not begun: they are few, and which are told is asked anew."""
+        self._seen: Mapping[str, Listed | None] = {}
+        """What was taken up last: changes of the overlap are told again and again."""
         self.size = 0
 
     def put(self, tickets: Mapping[str, Listed | None], now: datetime) -> None:
         """Take up changes, None for a ticket that is off the list, and let go of what is over."""
         changes: dict[int, dict[str, Listed | None]] = {}
         begun = {key: each for key, each in self._later.items() if each.valid_from <= now}
-        for ticket_id, each in {**begun, **tickets}.items():
+        fresh = {key: each for key, each in tickets.items() if self._is_new(key, each)}
+        for ticket_id, each in {**begun, **fresh}.items():
             self._later.pop(ticket_id, None)
             stands = each if each is not None and each.valid_to > now else None
             if stands is not None and not stands.denied and stands.valid_from > now:
@@ -85,10 +88,14 @@ class Shelf:
             over = segment.ends_at is not None and segment.ends_at <= moment
             if over or at in changes:
                 self._segments[at] = _changed(segment, changes.get(at, {}), moment)
-        self.as_of = now
+        self.as_of, self._seen = now, tickets
         self.size = sum(each.size for each in self._segments) + sum(
             len(each.text) for each in self._later.values()
         )
+
+    def forget_seen(self) -> None:
+        """After a list from beginning to end, which is too much to remember."""
+        self._seen = {}
 
     def parts(self, until: datetime) -> tuple[list[Part], list[Part], int]:
         """(entries, ids of the denied, their sum), commas between them; with the tickets whose
@@ -99,6 +106,9 @@ class Shelf:
         deny = [each.deny for each in segments if each.deny is not None]
         total = sum(each.sum for each in segments) % _SUMS
         return listed_parts(allow), listed_parts(deny), total
+
+    def _is_new(self, ticket_id: str, each: Listed | None) -> bool:
+        return ticket_id not in self._seen or self._seen[ticket_id] != each
 
     def _at(self, ticket_id: str) -> int:
         return crc32(ticket_id.encode()) % len(self._segments)

@@ -1,12 +1,12 @@
 """Queries on tenants, devices and people."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, UpdateMany
 from pymongo.errors import DuplicateKeyError
 
 from api.identity.models import (
@@ -97,6 +97,22 @@ class TenantSessions(Repository[DeviceAuthority]):
 
     def where(self, **conditions: Any) -> dict[str, Any]:
         return {"tenant_id": self.tenant_id} | conditions
+
+    async def tell_versions(self, versions: Mapping[str, int]) -> None:
+        """The catalogue's version of each store {store_id: version} to its devices, in one
+        command."""
+        if versions:
+            await self._collection.bulk_write(
+                [
+                    UpdateMany(
+                        self.where(store_id=store_id),
+                        self._stamped({"$set": {"catalog_version": version}}),
+                    )
+                    for store_id, version in versions.items()
+                ],
+                ordered=False,
+                session=self.work.session,
+            )
 
     async def of_people(self, employee_ids: Collection[str]) -> list[DeviceAuthority]:
         """Those where one of these people is logged in. The ids are the server's own."""

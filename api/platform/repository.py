@@ -8,7 +8,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from pymongo import ReturnDocument
+from pymongo import InsertOne, ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from api.platform.documents import Model
@@ -65,7 +65,9 @@ class Repository(Generic[D]):
         if self.work.later is None:
             await self._insert_all(stamped)
         else:
-            self.work.later.setdefault(self.model.__collection__, []).extend(stamped)
+            self.work.later.setdefault(self.model.__collection__, []).extend(
+                map(InsertOne, stamped)
+            )
 
     async def insert_many(self, documents: Sequence[D]) -> None:
         """Create all in one command; an existing id is a DuplicateKeyError."""
@@ -172,6 +174,30 @@ class Repository(Generic[D]):
     def _parse_some(self, found: dict[str, Any]) -> D:
         parsed: D = self.model.model_validate_doc(found)
         return parsed
+
+
+class InStores(Repository[D]):
+    """Reads what several stores and, with store null, their tenant have, in one query for all."""
+
+    def __init__(self, work: Work, tenant_id: str, store_ids: Sequence[str]) -> None:
+        super().__init__(work, tenant_id, None)
+        self._store_ids = store_ids
+
+    def where(self, **conditions: Any) -> dict[str, Any]:
+        places = {"$in": [*self._store_ids, None]}
+        return {"tenant_id": self.tenant_id, "store_id": places} | conditions
+
+    async def by_store(
+        self, *, sort: str = "_id", descending: bool = False, **conditions: Any
+    ) -> dict[str, list[D]]:
+        """For each store all of its own and its tenant's, in the order of one field."""
+        found: dict[str, list[D]] = {store_id: [] for store_id in self._store_ids}
+        cursor = self._collection.find(self.where(**conditions), session=self.work.session)
+        for body in await cursor.sort(sort, -1 if descending else 1).to_list(None):
+            own = body["store_id"]
+            for store_id in self._store_ids if own is None else (own,):
+                found[store_id].append(self._parse_some(body))
+        return found
 
 
 def write_cursor(text: str) -> str:

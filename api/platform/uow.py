@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 import pymongo
+from pymongo import InsertOne, UpdateOne
 from pymongo.errors import (
     ConnectionFailure,
     DuplicateKeyError,
@@ -36,6 +37,8 @@ T = TypeVar("T")
 BASE_DELAY, MAX_DELAY = 0.005, 0.25
 TRANSIENT = "TransientTransactionError"
 UNKNOWN_COMMIT = "UnknownTransactionCommitResult"
+Later = dict[str, list[InsertOne[dict[str, Any]] | UpdateOne]]
+"""Writes whose result nobody waits for, by collection."""
 _here = threading.local()
 """`_here.apart` is set in the threads of `run_apart`."""
 
@@ -43,14 +46,14 @@ _here = threading.local()
 @dataclass(slots=True)
 class Work:
     """What repositories write and read through: a database, and a session inside a transaction.
-    `apart`: in a thread of its own, where calls of the driver may block. `later`: by collection,
-    what is inserted before the commit, with what others insert in the same transaction."""
+    `apart`: in a thread of its own, where calls of the driver may block. `later`: what is written
+    before the commit, with what others write in the same transaction."""
 
     mongo: Mongo
     now: datetime
     session: Any = None
     apart: bool = False
-    later: dict[str, list[dict[str, Any]]] | None = None
+    later: Later | None = None
 
     def collection(self, name: str) -> Any:
         return self.mongo.direct(name) if self.apart else self.mongo.collection(name)
@@ -135,10 +138,10 @@ class UnitOfWork:
         _here.apart = True
 
         async def all_of_them(work: Work) -> list[Any]:
-            later: dict[str, list[dict[str, Any]]] = {}
+            later: Later = {}
             results = [await effect(replace(work, later=later)) for effect in effects]
-            for name, documents in later.items():
-                await work.collection(name).insert_many(documents, session=work.session)
+            for name, writes in later.items():
+                await work.collection(name).bulk_write(writes, session=work.session)
             return results
 
         with pymongo.timeout(max(0.05, ends_at - time.monotonic())):

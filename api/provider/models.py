@@ -45,9 +45,9 @@ class OperatorAccount(Model):
 
 class DeviceHeartbeat(Model):
     """The last heartbeat of a device, whose id it has. `seen_at` is the server's time; the rest is
-    what the device told. `online` until its silence was noticed; `excused` where the alert of it ended
-    because the device was not meant to be there, so that it is noticed anew; `troubles` has the kinds of alerts
-    that this heartbeat keeps open, sorted."""
+    what the device told. `online` until its silence was noticed; `excused` where the alert of it
+    ended because the device was not meant to be there: it is noticed anew when it is. `troubles`
+    has the kinds of alerts that this heartbeat keeps open, sorted."""
 
     model_config = ODMConfigDict(
         collection="device_heartbeats", indexes=lambda: [ascending("tenant_id", "store_id")]

@@ -5,6 +5,7 @@ later), sessions (the next request), the next catalogue version (prices; tills a
 server).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from api.audit import service as audit
@@ -37,12 +38,15 @@ from playpark.contracts.tenancy import Feature
 _last_good: LastGood[FeatureFlagsView] = LastGood("feature_flags")
 
 
-async def in_force(work: Work, tenant_id: str, store_id: str) -> Features:
-    """What is switched on in a store as it is now."""
-    flags: dict[str, bool] = {}
-    for each in await _in_force(work, tenant_id, store_id):
-        flags |= each.features
-    return Features.model_validate(flags)
+async def in_force(work: Work, tenant_id: str, store_ids: Sequence[str]) -> dict[str, Features]:
+    """What is switched on in each store as it is now."""
+    found = await _in_force(work, tenant_id, store_ids)
+    return {
+        store_id: Features.model_validate(
+            {name: on for each in flags for name, on in each.features.items()}
+        )
+        for store_id, flags in found.items()
+    }
 
 
 async def read(platform: Platform, metrics: Metrics, scope: Scope) -> FeatureFlagsView:
@@ -55,7 +59,7 @@ async def read(platform: Platform, metrics: Metrics, scope: Scope) -> FeatureFla
 
 async def view(work: Work, tenant_id: str, store_id: str) -> FeatureFlagsView:
     """Every feature in a store and where its state comes from."""
-    found = await _in_force(work, tenant_id, store_id)
+    found = (await _in_force(work, tenant_id, [store_id]))[store_id]
     features = {
         feature: FeatureFlagView(value=value, source=Source.DEFAULT)
         for feature, value in _by_feature(Features()).items()
@@ -113,10 +117,11 @@ async def _tell_devices(work: Work, tenant_id: str, store_id: str | None) -> Non
         await AuthorityRepository(*place).update_many({"$set": {"features": now}})
 
 
-async def _in_force(work: Work, tenant_id: str, store_id: str) -> list[FeatureFlags]:
-    """The tenant's flags, then the store's: those that exist."""
-    found = await FlagsInForce(work, tenant_id, store_id).find()
-    return sorted(found, key=lambda flags: flags.store_id is not None)
+async def _in_force(
+    work: Work, tenant_id: str, store_ids: Sequence[str]
+) -> dict[str, list[FeatureFlags]]:
+    """For each store the tenant's flags, then its own: those that exist."""
+    return await FlagsInForce(work, tenant_id, store_ids).by_store(sort="store_id")
 
 
 def _by_feature(features: Features) -> dict[Feature, bool]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.platform.documents import scoped_id
-from api.platform.repository import D, Repository
+from api.platform.repository import D, InStores, Repository
 from api.settings.models import FeatureFlags, Overrides
 from playpark.contracts.tenancy import Feature
 
@@ -24,14 +24,6 @@ class _Own(Repository[D]):
         return await self.change(update, before=True, upsert=True, _id=place)
 
 
-class _InForce(Repository[D]):
-    """A store's and its tenant's."""
-
-    def where(self, **conditions: Any) -> dict[str, Any]:
-        places = {"$in": [self.store_id, None]}
-        return {"tenant_id": self.tenant_id, "store_id": places} | conditions
-
-
 class OverridesRepository(_Own[Overrides]):
     model = Overrides
 
@@ -42,7 +34,7 @@ class OverridesRepository(_Own[Overrides]):
         )
 
 
-class OverridesInForce(_InForce[Overrides]):
+class OverridesInForce(InStores[Overrides]):
     model = Overrides
 
 
@@ -59,5 +51,5 @@ class FlagsRepository(_Own[FeatureFlags]):
         return found.features if found else {}
 
 
-class FlagsInForce(_InForce[FeatureFlags]):
+class FlagsInForce(InStores[FeatureFlags]):
     model = FeatureFlags

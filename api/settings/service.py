@@ -5,6 +5,7 @@ the merged settings; a process keeps the versions that it has read, and tills ke
 so that prices go on by the last good copy while this collection cannot be read.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -48,9 +49,13 @@ CHANGED_ELSEWHERE = {
 _last_good: LastGood[SettingsView] = LastGood("settings")
 
 
-async def merged(work: Work, tenant_id: str, store_id: str) -> StoreSettings:
-    """All settings of a store as they are now."""
-    found = await _in_force(work, tenant_id, store_id)
+async def merged(work: Work, tenant_id: str, store_ids: Sequence[str]) -> dict[str, StoreSettings]:
+    """All settings of each store as they are now."""
+    found = await _in_force(work, tenant_id, store_ids)
+    return {store_id: _merged(overrides) for store_id, overrides in found.items()}
+
+
+def _merged(found: Sequence[Overrides]) -> StoreSettings:
     sections: Sections = {}
     for overrides in found:
         for section, values in overrides.sections.items():
@@ -66,7 +71,8 @@ async def read(platform: Platform, metrics: Metrics, scope: Scope) -> SettingsVi
 
 async def view(work: Work, scope: Scope) -> SettingsView:
     """Every setting of the scope's store and where it comes from."""
-    found = await _in_force(work, scope.tenant_id, scope.store_id)
+    store_id = scope.store_id
+    found = (await _in_force(work, scope.tenant_id, [store_id]))[store_id]
     sections = {
         section: {
             name: SettingView(value=value, source=Source.DEFAULT) for name, value in values.items()
@@ -152,10 +158,11 @@ def _place(scope: Scope) -> str:
     return f"{scope.tenant_id}:{scope.store_id}"
 
 
-async def _in_force(work: Work, tenant_id: str, store_id: str) -> list[Overrides]:
-    """The tenant's overrides, then the store's: those that exist."""
-    found = await OverridesInForce(work, tenant_id, store_id).find()
-    return sorted(found, key=lambda overrides: overrides.store_id is not None)
+async def _in_force(
+    work: Work, tenant_id: str, store_ids: Sequence[str]
+) -> dict[str, list[Overrides]]:
+    """For each store the tenant's overrides, then its own: those that exist."""
+    return await OverridesInForce(work, tenant_id, store_ids).by_store(sort="store_id")
 
 
 def _checked(sections: Sections) -> Values:

@@ -151,7 +151,7 @@ async def _take_back(work: Work, scope: Scope, row: Redemption, annulment: Annul
         "flags": annulment.flags,
     }
     event = {"redemption_id": row.id, "ticket_id": row.ticket_id, "zone_id": row.zone_id}
-    await events.emit(work, scope, ("ticket.redemption.annulled", event))
+    await events.emit(work, scope, ("ticket.redeemed.annulled", event))
     await merging.tell(work, scope, conflicts)
     await audit.append(work, scope, "redemption.annulled", row.id, facts)
     return annulment

@@ -85,7 +85,7 @@ async def insert(
     tickets = TicketRepository.of(work, scope)
     kept = [_as_printed(each, printed, vault) for each in documents]
     fresh = [each for each in kept if each.ticket_id not in printed.rows]
-    await pending.starting_again(tickets.insert_many(fresh))
+    await tickets.insert_many(fresh)
     for ticket in kept:
         if ticket.ticket_id in printed.rows:
             sold = {name: getattr(ticket, name) for name in _OF_THE_SALE}

@@ -15,11 +15,13 @@ from api.platform.operations import Operation, chain_key
 from api.platform.scope import Scope
 from api.platform.services import Platform
 from api.platform.uow import Work
+from api.tickets import occupancy
 from api.tickets.models import Redemption, Ticket
 from api.tickets.repository import RedemptionRepository, TicketRepository
+from playpark.clock import business_date, business_day_start
 from playpark.contracts.catalog import PackageKind
 from playpark.contracts.tickets import Direction, FailReason, RedeemIn, RedemptionResult
-from playpark.redemption import Scan, cost, decide
+from playpark.redemption import Scan, cost, decide, is_inside
 
 MANY = 10_000
 """Entries of one ticket: a timepass of a year has a few hundred."""
@@ -152,12 +154,8 @@ async def record(
     row.gate_result = RedemptionResult.PASS
     if ticket is not None:
         # Stands until all are judged together: it has taken nothing yet, and all is unpaid.
-        row.result, row.spend, row.ends_at, row.started_clock = (
-            RedemptionResult.FAIL,
-            0,
-            None,
-            False,
-        )
+        row.result, row.spend = RedemptionResult.FAIL, 0
+        row.ends_at, row.started_clock = None, False
         row.reason = _objection(ticket, scan) or FailReason.DUPLICATE_USE
         if ticket.kind is PackageKind.CREDIT and row.reason in OF_USES:
             row.credit_shortfall = cost(ticket.state, scan)
@@ -205,12 +203,30 @@ async def let_in_after_all(platform: Platform, scope: Scope, redemption_id: str)
         )
         if row is None:
             return
-        conflicts = [Conflict(row)]
-        if row.ticket_id is not None and row.reason in OF_USES:
-            _, conflicts = await _judge_all(work, scope, row.ticket_id, fresh=row.id)
+        conflicts: list[Conflict] = []
+        if row.ticket_id is not None:
+            await _count_in(work, scope, row, row.ticket_id)
+            if row.reason in OF_USES:
+                changed, conflicts = await _judge_all(work, scope, row.ticket_id)
+                row = changed.get(row.id, row)
+        if row.result is RedemptionResult.FAIL:
+            conflicts.append(Conflict(row))
         await tell(work, scope, conflicts)
 
     await platform.uow.run(told, queue=chain_key(scope))
+
+
+async def _count_in(work: Work, scope: Scope, row: Redemption, ticket_id: str) -> None:
+    """The guest of `row` is in the zone: what the answer said of that stays as it was told."""
+    tickets = TicketRepository.of(work, scope)
+    seen = await tickets.look(_id=tickets.key(ticket_id))
+    day_start = business_day_start(business_date(row.occurred_at, scope.zone), scope.zone)
+    scan = Scan(at=row.occurred_at, zone_id=row.zone_id, day_start=day_start)
+    day, _ = await occupancy.count(work, scope, row.zone_id, Direction.ENTRY, row.occurred_at)
+    came_in = seen is not None and not is_inside(seen.state, scan)
+    await tickets.enter(scan, ticket_id)
+    counted = {"$set": {"counted_on": day, "came_in": came_in}}
+    await RedemptionRepository.of(work, scope).update_one(counted, _id=row.id)
 
 
 async def tell(work: Work, scope: Scope, conflicts: Sequence[Conflict]) -> None:
@@ -239,11 +255,11 @@ async def tell(work: Work, scope: Scope, conflicts: Sequence[Conflict]) -> None:
 async def _judge_all(
     work: Work, scope: Scope, ticket_id: str, *, fresh: str | None = None
 ) -> tuple[dict[str, Redemption], list[Conflict]]:
-    """Judge the entries of one ticket under a hold of it; those that have changed as they are now,
-    by id, and conflicts. `fresh` has no answer yet that a replay would have to repeat."""
+    """Judge the entries of one ticket; those that have changed as they are now, by id, and
+    conflicts. `fresh` has no answer yet that a replay would have to repeat."""
     tickets, rows = TicketRepository.of(work, scope), RedemptionRepository.of(work, scope)
     key = tickets.key(ticket_id)
-    ticket = await tickets.hold(_id=key)
+    ticket = await tickets.find_one(_id=key)
     if ticket is None:
         return {}, []
     entries = await rows.find(
@@ -276,6 +292,7 @@ async def _judge_all(
         "ends_at": clock or ticket.ends_at,
         "last_pass_at": max(moments, default=None),
     }
+    # Whoever else judges it, spends from it or takes it back at this moment collides here.
     await tickets.hold(after, _id=key)
     return changed, conflicts
 

@@ -38,34 +38,44 @@ class _Known:
 _known: WeakKeyDictionary[Mongo, dict[tuple[str, ...], _Known]] = WeakKeyDictionary()
 
 
-async def is_full(work: Work, scope: Scope, zone: ZoneView, at: datetime) -> bool:
-    """Whether one more guest would be too many for the zone. Where not, the entry has the zone's
-    turn: no other one can stand beside it, so that two gates cannot both give the last place away.
+async def room(
+    work: Work, scope: Scope, zone: ZoneView, at: datetime
+) -> tuple[bool, Counts | None]:
+    """Whether one more guest would be too many for the zone, and the counts that say so: None
+    where it has no capacity. Where there is room, the entry has the zone's turn: no other one can
+    stand beside it, so that two gates cannot both give the last place away.
     """
     if zone.capacity is None:
-        return False
+        return False, None
     day = _day(scope, at)
-    if _inside(await _counts(work, scope, day, zone.zone_id, fresh=True)) >= zone.capacity:
-        return True
-    if work.session is not None:
-        await OccupancyRepository.of(work, scope).take_turn(day, zone.zone_id)
-    return False
+    found = OccupancyRepository.of(work, scope)
+    counts = await found.by_device(day, zone.zone_id)
+    full = _inside(counts) >= zone.capacity
+    if not full and work.session is not None:
+        await found.take_turn(day, zone.zone_id)
+    return full, counts
 
 
 async def count(
-    work: Work, scope: Scope, zone_id: str | None, direction: Direction, at: datetime
+    work: Work,
+    scope: Scope,
+    zone_id: str | None,
+    direction: Direction,
+    at: datetime,
+    counts: Counts | None = None,
 ) -> tuple[str, int]:
     """Count one entry or exit of the scope's device; (the trading day that has it, how many are
-    inside now).
-
-    What other processes have counted within the last second may be missing from the number; what
-    a capacity is held against is read anew.
+    inside now). `counts` are the zone's, where `room` has read them just now: else what other
+    processes have counted within the last second may be missing from the number.
     """
     day, place, device_id = _day(scope, at), zone_id or NO_ZONE, scope.device.device_id
     by = {"exits": 1} if direction is Direction.EXIT else {"entries": 1}
-    own = await OccupancyRepository.of(work, scope).count(day, place, device_id, **by)
-    known = await _counts(work, scope, day, place)
-    known[device_id] = own
+    # Who holds a zone's turn counts at once: the next in the same transaction has to see it.
+    at_once = counts is not None
+    found = OccupancyRepository.of(work, scope)
+    own = await found.count(day, place, device_id, at_once=at_once, **by)
+    known = counts if counts is not None else await _counts(work, scope, day, place)
+    known[device_id] = own or _plus(known.get(device_id, (0, 0)), **by)
     return day, _inside(known)
 
 
@@ -76,8 +86,8 @@ async def give_back(work: Work, scope: Scope, row: Redemption) -> None:
     place = row.zone_id or NO_ZONE
     found = OccupancyRepository.of(work, scope)
     left = await found.count(row.counted_on, place, row.device_id, entries=-1)
-    known = await _counts(work, scope, row.counted_on, place)
-    known[row.device_id] = left
+    if left is not None:
+        (await _counts(work, scope, row.counted_on, place))[row.device_id] = left
 
 
 async def today(work: Work, scope: Scope) -> list[OccupancyView]:
@@ -99,20 +109,24 @@ async def today(work: Work, scope: Scope) -> list[OccupancyView]:
     ]
 
 
-async def _counts(work: Work, scope: Scope, day: str, place: str, *, fresh: bool = False) -> Counts:
-    """The zone's counts; those of the last second do unless they have to be `fresh`: it is a number
-    on a screen, and a read for each guest would cost more than it tells."""
+async def _counts(work: Work, scope: Scope, day: str, place: str) -> Counts:
+    """The zone's counts, read at most once a second: it is a number on a screen, and a read for
+    each guest would cost more than it tells."""
     kept = _known.setdefault(work.mongo, {})
     key = (scope.tenant_id, scope.store_id, day, place)
     now = time.monotonic()
     known = kept.get(key)
-    if known is not None and not fresh and now - known.read_at < _FRESH_SECONDS:
+    if known is not None and now - known.read_at < _FRESH_SECONDS:
         return known.counts
     counts = await OccupancyRepository.of(work, scope).by_device(day, place)
-    while len(kept) >= _CACHE_SIZE:
-        kept.pop(next(iter(kept)))
+    if len(kept) >= _CACHE_SIZE:
+        kept.clear()
     kept[key] = _Known(now, counts)
     return counts
+
+
+def _plus(counted: tuple[int, int], entries: int = 0, exits: int = 0) -> tuple[int, int]:
+    return counted[0] + entries, counted[1] + exits
 
 
 def _day(scope: Scope, at: datetime) -> str:
@@ -120,4 +134,5 @@ def _day(scope: Scope, at: datetime) -> str:
 
 
 def _inside(counts: Counts) -> int:
-    return max(0, sum(entries - exits for entries, exits in counts.values()))
+    # A copy: another thread may count a new gate meanwhile.
+    return max(0, sum(entries - exits for entries, exits in list(counts.values())))

@@ -1,10 +1,6 @@
 """Tickets that a till has signed and whose sale has not arrived yet (R22, decision 0020)."""
 
-from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import TypeVar
-
-from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from api.catalog import service as catalog
 from api.certificates import service as certificates
@@ -26,9 +22,7 @@ from playpark.offline_tickets import (
 )
 from playpark.redemption import SigningKey
 
-T = TypeVar("T")
 NO_SALE = ""
-WRITE_CONFLICT = 112
 NO_MONEY = Slice(gross=0, line_discount=0, cart_discount=0, payable=0, vat=0, vat_rate=0)
 
 
@@ -65,7 +59,8 @@ async def admit_unknown(
     """Insert the row of a verified ticket where the store has none of that id, first of all in the
     transaction that redeems it; None where there is a row now, whosever it is.
 
-    Two gates that do this at once follow each other: the later one starts again and finds the row.
+    Two gates that do this at once collide in the database: the later one starts again and finds
+    the row.
     """
     tickets = TicketRepository.of(work, scope)
     if await tickets.find_one(_id=tickets.key(offline.ticket.ticket_id)) is not None:
@@ -74,7 +69,7 @@ async def admit_unknown(
     if isinstance(row, FailReason):
         return row
     sealed = row.model_copy(update={"sealed_signature": seal(vault, offline.signed)})
-    await starting_again(tickets.insert(sealed))
+    await tickets.insert(sealed)
     return None
 
 
@@ -84,16 +79,6 @@ async def unsaved(work: Work, scope: Scope, offline: Offline) -> Ticket | FailRe
     if isinstance(package, FailReason):
         return package
     return _row(scope, offline, package)
-
-
-async def starting_again(insertion: Awaitable[T]) -> T:
-    """What is inserted, where another transaction may have inserted the same just now: the whole
-    effect starts again then and finds it, as after any other collision in the database."""
-    try:
-        return await insertion
-    except DuplicateKeyError as taken:
-        message = "the same ticket was inserted by another transaction"
-        raise OperationFailure(message, WRITE_CONFLICT) from taken
 
 
 def token(ticket: Ticket, vault: Vault) -> str | None:

@@ -88,12 +88,14 @@ class Redeeming:
         shown = await self._kept(work, scope, await self.find(scope, op.body))
         if merging.settled(op):
             return await _record(work, scope, op, shown, scan, result_id)
+        counts = None
         if zone is not None and scan.direction is Direction.ENTRY:
-            scan = replace(scan, full=await occupancy.is_full(work, scope, zone, scan.at))
+            full, counts = await occupancy.room(work, scope, zone, scan.at)
+            scan = replace(scan, full=full)
         seen, decision = await _decide(work, scope, shown, scan)
         row = _row(scope, op, scan, seen, decision, result_id)
         if decision.passed:
-            row |= await _counted(work, scope, scan)
+            row |= await _counted(work, scope, scan, counts)
         await RedemptionRepository.of(work, scope).insert_plain(row)
         await _emit(work, scope, row)
         return _answer(row, scope)
@@ -117,7 +119,8 @@ class Redeeming:
         scan = _in_zone(scan, zone)
         shown = await self.find(scope, body)
         if zone is not None and scan.direction is Direction.ENTRY:
-            scan = replace(scan, full=await occupancy.is_full(work, scope, zone, scan.at))
+            full, _ = await occupancy.room(work, scope, zone, scan.at)
+            scan = replace(scan, full=full)
         seen, decision = await _look_and_decide(work, scope, shown, scan)
         op = Operation(new_ulid(), OpKind.REDEMPTION, {}, body, at)
         return _answer(_row(scope, op, scan, seen, decision, ""), scope).model_copy(
@@ -229,10 +232,12 @@ async def _record(
     return _answer_of(row, scope)
 
 
-async def _counted(work: Work, scope: Scope, scan: Scan) -> dict[str, Any]:
+async def _counted(
+    work: Work, scope: Scope, scan: Scan, counts: occupancy.Counts | None = None
+) -> dict[str, Any]:
     """Count the guest in or out; what the row keeps of it (R51)."""
     where = (scan.zone_id, scan.direction, scan.at)
-    day, inside = await occupancy.count(work, scope, *where)
+    day, inside = await occupancy.count(work, scope, *where, counts)
     return {"counted_on": day, "inside": inside}
 
 

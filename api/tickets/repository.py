@@ -177,10 +177,18 @@ class OccupancyRepository(Repository[Occupancy]):
 
     model = Occupancy
 
-    async def count(self, day: str, zone_id: str, device_id: str, **by: int) -> tuple[int, int]:
-        """Count `entries` and `exits` on; (entries, exits) of this device after it."""
+    async def count(
+        self, day: str, zone_id: str, device_id: str, *, at_once: bool = True, **by: int
+    ) -> tuple[int, int] | None:
+        """Count `entries` and `exits` on; (entries, exits) of this device after it. None where it
+        need not be `at_once`, and is counted together with others."""
+        one = self._one(day, zone_id, device_id, {"$inc": {"entries": 0, "exits": 0} | by})
+        if self.work.later is not None and not at_once:
+            later = self.work.later.setdefault(self.model.__collection__, [])
+            later.append(UpdateOne(*one, upsert=True))
+            return None
         found = await self._collection.find_one_and_update(
-            *self._one(day, zone_id, device_id, {"$inc": {"entries": 0, "exits": 0} | by}),
+            *one,
             {"entries": 1, "exits": 1},
             upsert=True,
             return_document=ReturnDocument.AFTER,

@@ -159,9 +159,8 @@ class ScanScreen(Screen[None]):
 
     def _renew(self) -> None:
         self.query_one(Panel).answer = self._desk.panel()
-        self.query_one(FiguresRow).refresh()
-        self.query_one(LastRows).refresh()
-        self.query_one(GateBar).renew()
+        for part in (GateBar, FiguresRow, LastRows):
+            self.query_one(part).renew()
         preview = self.query_one(Preview)
         preview.display = self._preview and self._may_preview()
         if preview.display:

@@ -78,11 +78,14 @@ class Video:
     def frames(self) -> Iterator[Frame]:
         number = 0
         while not self._closed:
+            first = number
             for image in self._images():
                 yield Frame(number, number / self._rate, image, self.label)
                 number += 1
             if not self._loop:
                 return
+            if number == first and not self._closed:  # it has been emptied meanwhile
+                raise self._unreadable()
 
     def close(self) -> None:
         self._closed = True

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from rich.text import Text
-from textual.widget import Widget
 
 from gate.entry import LONGEST_KEPT, Entry
 from gate.typed import LENGTH
+from gate.widgets.drawn import Drawn
 from playpark.printing.wording import display_width
 from playpark.tui import fit, keys_text, safe
 from playpark.tui.theme import ACCENT, GOOD, MUTED, WARN
@@ -17,7 +17,7 @@ LEAST_NEEDED = ("Ctrl+Q", "F9", "F6", "F5", "F3", "F2", "F7", "F8", "F4")
 Key = tuple[str, str]
 
 
-class EntryLine(Widget):
+class EntryLine(Drawn):
     """`keys` are those that work now, `notice` a sentence that stands there for a moment."""
 
     def __init__(
@@ -30,9 +30,9 @@ class EntryLine(Widget):
 
     def renew(self) -> None:
         self.set_class(self._entry.is_open, "open")
-        self.refresh()
+        super().renew()
 
-    def render(self) -> Text:
+    def draw(self) -> Text:
         width = self.size.width
         if self._entry.text or self._entry.is_open:
             return self._typing(width)

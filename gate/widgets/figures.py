@@ -1,10 +1,10 @@
 """The row of figures under the panel: guests today, refusals, scans a minute, guests inside."""
 
 from rich.text import Text
-from textual.widget import Widget
 
 from gate.desk import Desk
 from gate.tally import Figures
+from gate.widgets.drawn import Drawn
 from playpark.printing.wording import display_width
 from playpark.tui.theme import MUTED, WARN
 
@@ -32,14 +32,14 @@ def inside(desk: Desk) -> str | None:
     return f"inside {number(count)}{capacity}"
 
 
-class FiguresRow(Widget):
+class FiguresRow(Drawn):
     """One row where it is wide enough, else two; a third of what they say is in every row."""
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(id="figures")
         self._desk = desk
 
-    def render(self) -> Text:
+    def draw(self) -> Text:
         width, height = self.size
         first, second = self._parts()
         if width >= WIDE:

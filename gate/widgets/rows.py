@@ -3,10 +3,10 @@
 from datetime import tzinfo
 
 from rich.text import Text
-from textual.widget import Widget
 
 from gate.answers import Level, Scan
 from gate.desk import Desk
+from gate.widgets.drawn import Drawn
 from playpark.tui import fit
 from playpark.tui.theme import ACCENT, BAD, GOOD, MUTED, WARN
 
@@ -42,14 +42,14 @@ def scan_row(scan: Scan, zone: tzinfo, width: int) -> Text:
     )
 
 
-class LastRows(Widget):
+class LastRows(Drawn):
     """As many of the last scans as fit."""
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(id="rows")
         self._desk = desk
 
-    def render(self) -> Text:
+    def draw(self) -> Text:
         width, height = self.size
         scans = self._desk.board.rows()[:height]
         if not scans:

@@ -9,9 +9,10 @@ from rich.text import Text
 
 from gate.desk import Desk
 from gate.station import EVERY_ZONE
+from gate.widgets.drawn import Drawn
 from playpark.contracts.tickets import Direction
 from playpark.printing.wording import display_width
-from playpark.tui import StatusBar, connection_text, fit
+from playpark.tui import connection_text, fit
 from playpark.tui.theme import BAD, BRIGHT, MUTED, WARN
 
 LIST_FRESH = timedelta(minutes=10)
@@ -40,8 +41,8 @@ def _lasted(age: timedelta) -> str:
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes:02d}:{seconds:02d}"
 
 
-class GateBar(StatusBar):
-    """Draws the gate's state instead of the app's."""
+class GateBar(Drawn):
+    """Like the status bar of the other programs, with what a gate has beside."""
 
     DEFAULT_CSS = """
     GateBar { dock: top; height: 1; background: $panel; color: $foreground; }
@@ -51,11 +52,7 @@ class GateBar(StatusBar):
         super().__init__()
         self._desk = desk
 
-    def renew(self) -> None:
-        super().renew()
-        self.refresh()
-
-    def render(self) -> Text:
+    def draw(self) -> Text:
         width = self.size.width
         for short in (False, True):
             rest = self._rest(short=short)
@@ -65,11 +62,10 @@ class GateBar(StatusBar):
                 break
         zone = fit(f"{before}{self._zone()}", max(room, 0))
         # Without blanks behind it, so that what follows the name stands beside it.
-        name = Text(f" {zone.rstrip()}", style=f"bold {BRIGHT}")
-        name.append_text(rest)
+        name = Text.assemble((f" {zone.rstrip()}", f"bold {BRIGHT}"), rest, no_wrap=True)
         gap = width - display_width(name.plain) - len(clock := f"{self._desk.now:%H:%M} ")
         if gap >= 1:
-            name.append(" " * gap + clock)
+            name.append(" " * gap + clock, style=BRIGHT)
         return name
 
     def _zone(self) -> str:
@@ -89,7 +85,9 @@ class GateBar(StatusBar):
         if short:
             line = Text(" ".join(line.plain.split(" ")[:2]), style=line.style)
         parts = [
-            Text(direction.value) if entering else Text(" EXIT ", style=f"bold {BRIGHT} on {EXIT}"),
+            Text(direction.value, style=f"bold {BRIGHT}")
+            if entering
+            else Text(" EXIT ", style=f"bold {BRIGHT} on {EXIT}"),
             list_text(station.allow_list_age, self._desk.list_limit, short=short),
             line,
         ]

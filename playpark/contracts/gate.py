@@ -84,8 +84,8 @@ class GateBootstrap(View):
     """The whole list, or what has changed since `since` (the `version` of an earlier answer);
     `since` null is the whole list, also where a delta was asked for.
 
-    `version` is opaque and rises. A delta may repeat what was told before. `deny`: tickets that were
-    on the list, or may be in a guest's hand, and admit no more.
+    `version` is opaque and rises. A delta may repeat what was told before. `deny`: tickets that
+    were on the list, or may be in a guest's hand, and admit no more.
     """
 
     version: int

@@ -5,6 +5,7 @@ server answers a repeated one as the first time. So lost and doubled answers har
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -192,10 +193,10 @@ class SyncEngine:
                 attempt += 1
                 pause = backoff(attempt, report.retry_after, self._jitter)
             self._wake.clear()
-            try:
-                await asyncio.wait_for(self._wake.wait(), pause)
-            except TimeoutError:
-                continue
+            # `wait_for` of Python 3.11 would lose a cancellation that comes with the waking.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
 
     def wake(self) -> None:
         """Try again now: somebody did something that needs the server."""

@@ -36,6 +36,13 @@ KEYRING_SERVICE = "playpark till key"
 SHORTEST_SECRET = 32
 ASK_AGAIN = timedelta(hours=1)
 """After a refusal: a supervisor may have changed the device's capabilities by then."""
+_NEXT_TIME = {
+    ErrorCode.UNAVAILABLE,
+    ErrorCode.RATE_LIMITED,
+    ErrorCode.UNAUTHENTICATED,
+    ErrorCode.TOKEN_EXPIRED,
+}
+"""What passes: all else is a refusal."""
 _BEYOND = (
     "This till may not print these tickets without the server: its certificate does not cover them."
 )
@@ -182,7 +189,8 @@ class OfflineTickets:
         """Ask for a certificate where half of the present one is over, where it does not cover what
         is on sale, or where there is none. None where nothing was asked or nothing is given.
 
-        Raises PlayParkError where the server is not reachable.
+        Raises PlayParkError where the server is not reachable or too busy, or the device has to log
+        in again; a refusal is asked about again after an hour.
         """
         public_key = await asyncio.to_thread(self._wanting, now)
         if public_key is None:
@@ -191,7 +199,7 @@ class OfflineTickets:
         try:
             certificate = await client.acting(None).certificate(body)
         except PlayParkError as refused:
-            if refused.code is ErrorCode.UNAVAILABLE:
+            if refused.code in _NEXT_TIME:
                 raise
             self._not_before = now + ASK_AGAIN
             return None

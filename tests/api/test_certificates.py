@@ -354,3 +354,13 @@ async def test_after_a_rotation_everything_is_signed_with_the_new_key(fresh: Par
     assert not verify_certificate(found, after.key)
     trail = await fresh.db["audits"].find_one({"entity_id": "certificate_ed25519"})
     assert trail["payload"] == {"version": "C2", "former": "C1"}
+
+
+async def test_two_rotations_at_once_make_two_versions(fresh: Park) -> None:
+    await asked(await fresh.till(shift=False), key())
+    other = await (await fresh.inside.device("ADMIN")).staff(**OWNER)
+    rotated = await asyncio.gather(*(tell(who, "POST", ROTATE, {}) for who in (fresh.owner, other)))
+    assert {each["current"] for each in rotated} == {"C2", "C3"}
+    gates = await served(fresh)
+    assert gates.key is not None
+    assert all(verify_certificate(each, gates.key) for each in gates.certificates)

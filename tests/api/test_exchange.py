@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from tests.api.giving_back import approve, ask, refund, told
 from tests.api.selling import OWNER
 from tests.api.ticket_lives import ACTIONS, WHY, Life, life
 from tests.outside import Outsider
+
+IN_TIME = timedelta(minutes=2)
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +138,25 @@ async def test_of_ten_exchanges_at_once_one_gives_a_ticket(park: Life) -> None:
     assert await park.db.tickets.count_documents({"sale_id": lost["sale_id"]}) == 2
 
 
+async def test_a_gate_and_an_exchange_at_the_same_moment_spend_one_use_between_them(
+    park: Life,
+) -> None:
+    first = await approve(park.till, "exchange", (await park.ticket())["ticket_id"])
+    for _ in range(5):
+        lost = await park.ticket()
+        park.later(6)
+        told_ = {"entity_id": lost["ticket_id"], "expires_at": park.inside.clock.now() + IN_TIME}
+        _, yes = await park.approvals(first, 2, **told_)
+        body = {"ticket_id": lost["ticket_id"], **WHY}
+        exchanged, (shown,) = await asyncio.gather(
+            ask(park.till, "/v1/tickets/exchange", body, approval=yes),
+            sync(park.gate, park.asked(lost)),
+        )
+        new, passed = exchanged.json()["data"]["ticket"], shown["result"]["result"] == "pass"
+        assert new["used"] == (1 if passed else 0)
+        assert (await park.show(new))["result"] == ("fail" if passed else "pass")
+
+
 async def test_what_admits_nobody_is_neither_exchanged_nor_cancelled(park: Life) -> None:
     cancelled, refunded, exchanged = await park.ticket(), await park.ticket(), await park.ticket()
     assert (await park.change("cancel", cancelled))[0] == 200
@@ -256,6 +278,10 @@ async def test_a_used_ticket_is_not_cancelled(park: Life) -> None:
         ticket = await park.ticket(package)
         await park.show(ticket)
         assert await park.change("cancel", ticket) == (409, "E_CONFLICT")
+        yes = await approve(park.till, "ticket_cancel", ticket["ticket_id"])
+        body = {"ticket_id": ticket["ticket_id"], **WHY}
+        response = await ask(park.till, "/v1/tickets/cancel", body, approval=yes)
+        assert "was used: refund it" in response.json()["error"]["message"]
         assert (await park.state(ticket))["status"] == "active"
 
 
@@ -266,7 +292,9 @@ async def test_the_money_of_a_cancelled_ticket_can_be_given_back_and_its_sale_no
     first = await park.change("cancel", ticket, key=key)
     yes = await approve(park.till, "void", ticket["sale_id"])
     path = f"/v1/sales/{ticket['sale_id']}/void"
-    assert told(await ask(park.till, path, WHY, approval=yes)) == (409, "E_CONFLICT")
+    response = await ask(park.till, path, WHY, approval=yes)
+    assert told(response) == (409, "E_CONFLICT")
+    assert "was cancelled: refund it" in response.json()["error"]["message"]
     status, back = await refund(park.till, ticket["sale_id"])
     assert (status, back["amount"]) == (200, ticket["payable"])
     assert await park.change("cancel", ticket, key=key) == first

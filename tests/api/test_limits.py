@@ -23,8 +23,10 @@ from api.platform.limits import GIVING_BACK, PREVIEW, Counters, Limits
 from api.platform.scope import Actor, Scope, server_scope
 from api.platform.settings import Settings
 from api.platform.strict_json import PrivateRoute
+from playpark.contracts.sync import OpKind
 from playpark.contracts.tenancy import DeviceType
 from playpark.errors import ErrorCode, PlayParkError
+from playpark.ids import new_ulid
 from tests.api.limited import DEFAULTS, limited
 from tests.outside import CASHIER
 
@@ -358,6 +360,58 @@ async def test_a_persons_hour_on_admin_devices_is_theirs_on_all_of_them(
             till = await (await (await park.at()).pair("POS")).staff()
             for _ in range(10):
                 await till.data("GET", "/v1/employees/me")
+
+
+async def test_giving_back_in_a_batch_counts_like_giving_back_by_a_route(
+    mongo_uri: str, database: str
+) -> None:
+    body = {"sale_id": new_ulid(), "amount": 1, "reason_code": "customer_request"}
+    async with limited(mongo_uri, f"{database}_limits", limit_giving_back="3/hour") as park:
+        with time_machine.travel(park.clock.now(), tick=False):
+            owner = await (await park.at()).pair("ADMIN")
+            await owner.staff(email="owner@demo.playpark", pin="8888")
+            me = (await owner.data("GET", "/v1/employees/me"))["employee_id"]
+
+            async def batch(*kinds: str) -> list[tuple[str, str]]:
+                ops = [
+                    {
+                        "op_id": new_ulid(),
+                        "kind": kind,
+                        "seq": n,
+                        "schema_version": 1,
+                        "employee_id": me,
+                        "occurred_at": park.clock.now().isoformat(),
+                        "body": body,
+                    }
+                    for n, kind in enumerate(kinds)
+                ]
+                told = await owner.data("POST", "/v1/sync/batch", {"epoch": 1, "ops": ops})
+                return [(each["status"], each["code"]) for each in told["results"]]
+
+            refused = await owner.call("POST", "/v1/refunds", body, key=new_ulid())
+            assert refused.status_code != 429
+            first, second, third, rest = await batch(*["refund"] * 4)
+            assert {first, second} == {("rejected", first[1])}
+            assert first[1] != "E_RATE_LIMITED"
+            assert (third, rest) == (("retry", "E_RATE_LIMITED"), ("retry", None))
+            refused = await owner.call("POST", "/v1/refunds", body, key=new_ulid())
+            assert refused.status_code == 429
+
+
+@pytest.mark.parametrize("kind", OpKind)
+async def test_what_gives_back_is_counted_and_nothing_else(
+    clock: time_machine.Traveller, kind: OpKind
+) -> None:
+    gives_back = kind in {"refund", "void", "reprint", "exchange", "ticket_cancel"}
+    limits_ = build(limit_giving_back="1/hour")
+    await limits_.operation(office(), kind)
+    if gives_back:
+        assert await wait_told(lambda: limits_.operation(office(), kind)) > 1
+    else:
+        await limits_.operation(office(), kind)
+    till = replace(office(), device=replace(office().device, type=DeviceType.POS))
+    for _ in range(3):
+        await limits_.operation(till, kind)
 
 
 async def test_a_device_logs_in_60_times_an_hour_and_nobody_else_can_use_that_up(

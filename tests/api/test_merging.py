@@ -64,6 +64,8 @@ async def test_R33_an_entry_that_the_server_let_in_is_judged_with_the_others(par
     (offline,) = await sync(park.gates[1], park.shown(ticket, -600))
     assert (online["result"], offline["result"]["result"]) == ("pass", "pass")
     assert await results(park, ticket) == [("pass", None), ("fail", "duplicate_use")]
+    row = (await park.rows(ticket))[1]
+    assert (row["_id"], row["gate_result"]) == (online["redemption_id"], "pass")
     assert (await park.state(ticket))["used"] == 1
 
 
@@ -180,8 +182,28 @@ async def test_R33_a_guest_whom_the_server_refused_and_the_gate_let_in_is_a_conf
         assert (again["status"], again["result"]) == ("duplicate", refused["result"])
     _, row = await park.rows(ticket)
     assert (row["result"], row["gate_result"]) == ("fail", "pass")
+    assert row["counted_on"] is not None  # somebody is inside with it
     assert await park.db.audits.count_documents({"entity_id": row["_id"]}) == 1
     assert (await park.state(ticket))["used"] == 1
+
+
+async def test_R15_a_refusal_that_turns_into_a_pass_is_answered_as_the_first_time(
+    park: Life,
+) -> None:
+    ticket = await park.ticket()
+    park.later(60)
+    await sync(park.gates[0], park.shown(ticket))
+    park.later(60)
+    asked = park.asked(ticket)
+    (refused,) = await sync(park.gates[1], asked)
+    assert refused["result"]["reason"] == "duplicate_use"
+    let_in = asked | {"committed": True, "local": {"result": "pass"}}
+    await sync(park.gates[1], let_in)
+    first, _ = await park.rows(ticket)
+    assert (await park.annul(first["_id"], park.gates[0]))[0] == 200
+    assert await results(park, ticket) == [("pass", None), ("pass", None)]
+    (again,) = await sync(park.gates[1], let_in)
+    assert (again["status"], again["result"]) == ("duplicate", refused["result"])
 
 
 async def test_what_an_exchange_carried_over_is_not_spent_again(park: Life) -> None:

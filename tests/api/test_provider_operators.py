@@ -311,6 +311,37 @@ async def test_another_app_needs_the_password_and_a_code_of_the_first(park: Insi
     assert second["otpauth_uri"].startswith("otpauth://totp/")
 
 
+async def test_R41_the_first_app_counts_until_a_code_has_confirmed_the_second(park: Inside) -> None:
+    client = await operator(park.http)
+    first = await enrolled(park, client)
+    both = {"password": PASSWORD, "totp": codes_of(park, first)}
+    second = (await client.data("POST", "/v1/provider/totp", both))["secret"]
+    park.clock.advance(STEP)
+    assert await refusal(client, "POST", "/v1/provider/login", LOGIN) == (401, "E_UNAUTHENTICATED")
+    wrong = {**LOGIN, "totp": codes_of(park, second)}
+    assert await refusal(client, "POST", "/v1/provider/login", wrong) == (401, "E_UNAUTHENTICATED")
+    await operator(park.http, totp=codes_of(park, first))
+    park.clock.advance(STEP)
+    spent = codes_of(park, second)
+    await client.data("POST", "/v1/provider/totp/confirm", {"code": spent})
+    for code in (spent, codes_of(park, first)):
+        told = await refusal(client, "POST", "/v1/provider/login", {**LOGIN, "totp": code})
+        assert told == (401, "E_UNAUTHENTICATED")
+    park.clock.advance(STEP)
+    await operator(park.http, totp=codes_of(park, second))
+    assert await park.platform.mongo.db["authenticators"].count_documents({}) == 1
+
+
+async def test_R41_an_app_that_was_begun_does_not_outlive_a_reset(park: Inside) -> None:
+    client = await operator(park.http)
+    app = await client.data("POST", "/v1/provider/totp", {"password": PASSWORD})
+    await operators.reset(park.platform, EMAIL, PASSWORD)
+    client = await operator(park.http)
+    code = {"code": codes_of(park, app["secret"])}
+    told = await refusal(client, "POST", "/v1/provider/totp/confirm", code)
+    assert told == (409, "E_CONFLICT")
+
+
 async def test_the_app_s_secret_is_stored_sealed(park: Inside) -> None:
     secret = await enrolled(park, await operator(park.http))
     stored = [document async for document in park.platform.mongo.db["authenticators"].find()]

@@ -17,6 +17,7 @@ from api.platform.uow import UnitOfWork
 from api.platform.usage import Usage, writing
 from playpark.contracts.provider import PlanPrices
 from playpark.errors import ErrorCode, PlayParkError
+from tests.api.back_office import back_office
 from tests.api.inside import Inside, inside
 from tests.api.operating import begin_again, operator, refusal
 from tests.conftest import running_api
@@ -332,6 +333,22 @@ async def test_R40_the_own_bill_needs_provider_view(park: Inside) -> None:
     assert await refusal(till, "GET", path) == (403, "E_PERMISSION")
     await till.staff(email="supervisor@demo.playpark", pin="9999")
     assert await refusal(till, "GET", path) == (403, "E_PERMISSION")
+
+
+async def test_R44_the_own_bill_is_for_who_may_see_it_in_every_store(
+    mongo_uri: str, database: str
+) -> None:
+    path = "/v1/usage/billing/usage"
+    async with back_office(mongo_uri, f"{database}_usage_stores") as office:
+        (home,) = (await office.owner.data("GET", "/v1/stores"))["items"]
+        here = await office.member({home["store_id"]: ["provider_view"]})
+        assert len((await here.data("GET", path))["items"]) == 1
+        second = await office.store()
+        for query in ({}, {"format": "csv"}, {"store_id": home["store_id"]}):
+            assert await refusal(here, "GET", path, **query) == (403, "E_PERMISSION")
+        everywhere = {each: ["provider_view"] for each in (home["store_id"], second)}
+        both = await office.member(everywhere)
+        assert len((await both.data("GET", path))["items"]) == 1
 
 
 @pytest.mark.parametrize(

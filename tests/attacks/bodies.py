@@ -53,6 +53,10 @@ def again(ids: Ids) -> Body:
     return {"ticket_ids": [ids["ticket_id"]], "reason_code": ids["code"], **BECAUSE}
 
 
+def lost(ids: Ids) -> Body:
+    return {"ticket_id": ids["ticket_id"], "reason_code": ids["code"], **BECAUSE}
+
+
 NAMED = {"name": "new", "name_th": "ใหม่"}
 BUNDLE = {"kind": "bundle", "price": 15_000, **NAMED}
 SINGLE = {"kind": "single", "price": 5_000, **NAMED}
@@ -96,6 +100,7 @@ BODIES: dict[str, list[Callable[[Ids], Body]]] = {
             "device_id": ids["gate_id"],
         }
     ],
+    "POST /v1/redemptions/{redemption_id}/annul": [lambda _: BECAUSE],
     "POST /v1/refunds": [lambda ids: back(ids) | {"ticket_ids": [ids["ticket_id"]]}],
     "POST /v1/reprints": [back, again],
     "POST /v1/sales/{sale_id}/void": [lambda ids: {"reason_code": ids["code"], **BECAUSE}],
@@ -118,5 +123,6 @@ BODIES: dict[str, list[Callable[[Ids], Body]]] = {
     "PATCH /v1/customers/{customer_id}": [lambda _: {"note": "new"}],
 }
 BODIES["POST /v1/tickets/redeem"] = BODIES["POST /v1/redemptions"]
+BODIES["POST /v1/tickets/exchange"] = BODIES["POST /v1/tickets/cancel"] = [lost]
 BODIES["POST /v1/tickets/refund"] = BODIES["POST /v1/refunds"]
 BODIES["POST /v1/tickets/reprint"] = BODIES["POST /v1/reprints"]

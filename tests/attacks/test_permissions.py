@@ -202,7 +202,8 @@ async def test_R42_what_takes_an_approval_declares_it(park: OwnPark, private: li
     because = {"reason_code": "customer_request"}
     async with park.connect("POS", **CASHIER) as till:
         shift_id = await till.open_shift(0)
-        sale_id = (await till.sell(("Carousel ride", 1)))["sale"]["sale_id"]
+        sold = await till.sell(("Carousel ride", 1))
+        sale_id, ticket_id = sold["sale"]["sale_id"], sold["tickets"][0]["ticket_id"]
         package_id = (await till.packages())["Carousel ride"]["package_id"]
         line = {"package_id": package_id, "qty": 1, "manual_discount": 100}
         cart = {"name": "cheaper", "cart": {"lines": [line]}}
@@ -220,6 +221,8 @@ async def test_R42_what_takes_an_approval_declares_it(park: OwnPark, private: li
             "POST /v1/tickets/refund": ("", "", {"sale_id": sale_id, **because}),
             "POST /v1/reprints": ("", "", {"sale_id": sale_id, **because}),
             "POST /v1/tickets/reprint": ("", "", {"sale_id": sale_id, **because}),
+            "POST /v1/tickets/exchange": ("", "", {"ticket_id": ticket_id, **because}),
+            "POST /v1/tickets/cancel": ("", "", {"ticket_id": ticket_id, **because}),
             "POST /v1/sales/{sale_id}/void": ("sale_id", sale_id, because),
             "GET /v1/shifts/{shift_id}/x": ("shift_id", shift_id, None),
             "POST /v1/shifts/close": ("", "", short),

@@ -148,6 +148,7 @@ async def fill(world: World) -> None:
     await _employ(world)
     await _trade(world)
     await _give_back(world)
+    await _take_out_of_use(world)
     await _leave_open(world)
 
 
@@ -249,6 +250,24 @@ async def _give_back(world: World) -> None:
     token = await world.approved("void", voided)
     path = f"/v1/sales/{voided}/void"
     assert (await ask(world.till, path, because, approval=token)).status_code == 200
+
+
+async def _take_out_of_use(world: World) -> None:
+    """A ticket that was lost, one that was cancelled, and an entry that did not happen."""
+    because = {"reason_code": world.ids["code"], "reason_text": world.words}
+    lost, cancelled, jammed = (await world.sale(3))["tickets"]
+    for route, action, ticket in (
+        ("exchange", "exchange", lost),
+        ("cancel", "ticket_cancel", cancelled),
+    ):
+        token = await world.approved(action, ticket["ticket_id"])
+        body = {"ticket_id": ticket["ticket_id"], **because}
+        path = f"/v1/tickets/{route}"
+        assert (await ask(world.till, path, body, approval=token)).status_code == 200
+    shown = {"short_code": jammed["short_code"]}
+    passed = await tell(world.gate, "POST", "/redemptions", shown)
+    path = f"/redemptions/{passed['redemption_id']}/annul"
+    await tell(world.gate, "POST", path, {"reason_text": world.words})
 
 
 async def _leave_open(world: World) -> None:

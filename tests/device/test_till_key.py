@@ -269,6 +269,18 @@ async def test_R37_who_is_refused_asks_again_after_an_hour(
     assert await tickets.renew(client, NOW + ASK_AGAIN) is not None
 
 
+async def test_R37_whose_login_has_run_out_asks_with_the_next_one(
+    store: DeviceStore, server: Vouching
+) -> None:
+    tickets, client = OfflineTickets(store, SAFE), server.client()
+    for passing in ("E_TOKEN_EXPIRED", "E_UNAUTHENTICATED", "E_RATE_LIMITED"):
+        server.refuses = passing
+        with pytest.raises(PlayParkError):
+            await tickets.renew(client, NOW)
+    server.refuses = None
+    assert await tickets.renew(client, NOW) is not None
+
+
 async def test_R37_where_the_server_is_away_it_asks_the_next_time(
     store: DeviceStore, server: Vouching
 ) -> None:

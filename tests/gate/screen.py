@@ -16,7 +16,7 @@ from gate.screens.scan import ScanScreen
 from gate.sounds import SoundMode
 from gate.sources import Camera
 from gate.station import Station
-from playpark.contracts.catalog import PackageKind, SlipPolicy, ZoneView
+from playpark.contracts.catalog import PackageKind
 from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.contracts.tickets import Direction, FailReason, RedemptionResult, RedemptionView
 from playpark.device import DeviceStore
@@ -94,10 +94,6 @@ class Gate:
         )
 
 
-def zone(name: str, name_th: str, **changes: Any) -> ZoneView:
-    return ZoneView(zone_id="z-water", name=name, name_th=name_th, **changes)
-
-
 def view(reason: FailReason | None = None, **changes: Any) -> RedemptionView:
     """What the server says to a ticket of ten entries, or why it refuses it."""
     fields: dict[str, Any] = {
@@ -154,6 +150,12 @@ def read(pilot: Pilot[None]) -> str:
     return "\n".join(rows)
 
 
+def row(pilot: Pilot[None], number: int) -> str:
+    """One row of it; nothing before it was drawn."""
+    rows = read(pilot).splitlines()
+    return rows[number] if number < len(rows) else ""
+
+
 async def burst(pilot: Pilot[None], text: str) -> None:
     """Keys as a hand scanner sends them: `pilot.press` takes a tenth of a second for each."""
     await until(pilot, says(pilot, "ready"))
@@ -168,6 +170,3 @@ async def settle(pilot: Pilot[None]) -> None:
     assert isinstance(screen, ScanScreen)
     screen.renew()
     await pilot.pause()
-
-
-SLIPS = {"slip": SlipPolicy.ALWAYS}

@@ -170,6 +170,21 @@ def test_an_answer_is_taken_up_whole_or_not_at_all(
     assert own.contained() == set()
 
 
+def test_what_is_asked_after_the_gate_was_switched_off_harms_nothing(
+    own: AllowList, path: Path
+) -> None:
+    """A scan or a refresh may be under way in a thread."""
+    fill(own, told(allowed(FIRST)))
+    own.close()
+
+    assert own.by_hash(token_hash(FIRST)) is None
+    with pytest.raises(OSError, match="switched off"):
+        fill(own, told(allowed(SECOND), version=2))
+    again = AllowList(path)
+    assert again.by_hash(token_hash(FIRST)) == allowed(FIRST)
+    again.close()
+
+
 def test_the_age_is_by_the_servers_clock(own: AllowList) -> None:
     ahead = NOW + timedelta(hours=3)  # this gate's clock is wrong
     fill(own, told(), now=ahead)

@@ -492,6 +492,15 @@ async def test_R50_it_is_taken_back_once(desk: Desk, *, away: bool) -> None:
     assert len(desk.store.recent([OpKind.ANNUL], 9)) == 1
 
 
+async def test_R50_a_key_that_is_pressed_twice_annuls_once(desk: Desk) -> None:
+    verdict = await desk.admit(FIRST)
+
+    answers = await asyncio.gather(annul(desk, verdict), annul(desk, verdict))
+
+    assert sorted(answer.word for answer in answers) == ["ANNULLED", "NOT DONE"]
+    assert len(desk.store.recent([OpKind.ANNUL], 9)) == 1
+
+
 @pytest.mark.parametrize("what", ["refused", "exit", "waiting", "unknown", "annulment"])
 async def test_R50_only_an_entry_is_taken_back(desk: Desk, what: str) -> None:
     op_id = "01K9ZZZZZZZZZZZZZZZZZZ9999"

@@ -11,7 +11,7 @@ import pytest
 import zxingcpp
 
 from demo.damage import DAMAGES, clutter, damaged
-from gate.decoders import Decoder
+from gate.decoders import TURNS, Decoder, Reader, _darker, _mended, _smooth, _twice
 from gate.frames import Frame, Image
 from gate.sources import IMAGE_SUFFIXES
 from playpark.tokens import parse_pp1
@@ -272,7 +272,29 @@ def test_worn_and_badly_held_tickets_are_read_at_least_as_well_as_by_smoothing_a
     assert ours >= policy
 
 
-@pytest.mark.parametrize(("kind", "more"), [("dropouts", 3), ("faded", 2)])
+@pytest.mark.parametrize(
+    ("treatment", "kind", "numbers"),
+    [
+        (_smooth, "low_light", (3, 7, 11, 12)),
+        (_darker, "faded", (3, 7, 9, 10)),
+        (_twice, "faded", (12,)),
+        (_mended, "dropouts", (16, 31, 35, 40)),
+    ],
+    ids=["smooth", "darker", "twice", "mended"],
+)
+def test_each_treatment_reads_what_no_other_does(
+    monkeypatch: pytest.MonkeyPatch, treatment: Reader, kind: str, numbers: tuple[int, ...]
+) -> None:
+    images = [damaged(kind, number)[1] for number in numbers]
+    with_all = [Decoder(stills=True).read(frame(image)) for image in images]
+    others = tuple(tuple(each for each in turn if each is not treatment) for turn in TURNS)
+    monkeypatch.setattr("gate.decoders.TURNS", others)
+    without = [Decoder(stills=True).read(frame(image)) for image in images]
+
+    assert sum(map(bool, with_all)) > sum(map(bool, without))
+
+
+@pytest.mark.parametrize(("kind", "more"), [("dropouts", 5), ("faded", 4)])
 def test_worn_print_heads_and_faded_paper_are_read_better_than_that(kind: str, more: int) -> None:
     images = [damaged(kind, number)[1] for number in range(25)]
     policy = sum(map(_read_by_policy, images))

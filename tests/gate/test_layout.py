@@ -94,7 +94,7 @@ def test_R33_a_decision_of_the_gate_alone_says_so_in_every_size() -> None:
 
 
 def test_a_long_message_is_cut_before_the_word_gets_smaller() -> None:
-    endless = Answer(Level.FAIL, "NO", "EXPIRED", "word " * 400, "ก" * 900)
+    endless = Answer(Level.FAIL, "NO", "EXPIRED", "word " * 400, "ก" * 900, local=True)
 
     rows = lay_out(endless, 78, 14)
 

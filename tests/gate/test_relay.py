@@ -73,7 +73,10 @@ async def running(relay: Relay) -> AsyncIterator[Relay]:
         await asyncio.wait([task])
 
 
-async def test_each_pass_runs_the_command_with_what_it_may_know(keeper: str, log: Path) -> None:
+async def test_each_pass_runs_the_command_with_what_it_may_know(
+    keeper: str, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLAYPARK_DEVICE_KEY", "a secret of this program")
     async with running(Relay(f"{keeper} 3 'two words' $HOME;")) as relay:
         relay.open(PASS, **WHERE)
         relay.open(PASS, **WHERE)
@@ -194,6 +197,17 @@ async def test_a_program_that_was_removed_is_told_and_the_relay_goes_on(
         assert "cannot be started" in str(relay.fault)
 
         Path(f"{keeper}.gone").rename(keeper)
+        relay.open(PASS, **WHERE)
+        await relay.settle()
+
+    assert len(log.read_text().splitlines()) == 1
+
+
+async def test_an_id_that_no_program_could_be_told_stops_no_later_opening(
+    keeper: str, log: Path
+) -> None:
+    async with running(Relay(keeper)) as relay:
+        relay.open(replace(PASS, op_id="a\x00b"), **WHERE)
         relay.open(PASS, **WHERE)
         await relay.settle()
 

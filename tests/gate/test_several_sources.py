@@ -248,6 +248,19 @@ def test_a_looped_film_begins_again_on_one_time_line(tmp_path: Path) -> None:
     ]
 
 
+def test_a_looped_film_that_is_emptied_ends_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_film(tmp_path / "film.avi", [shade(8)], fps=10)
+    source = open_source(str(tmp_path / "film.avi"), loop=True)
+    frames = source.frames()
+    next(frames)
+    monkeypatch.setattr(type(source), "_images", lambda _: iter(()))
+
+    with pytest.raises(SourceError, match="cannot be read"):
+        list(frames)
+
+
 def test_a_looped_folder_begins_again_and_ends_when_closed(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), shade(8))
     source = open_source(str(tmp_path), loop=True)
@@ -264,8 +277,8 @@ def test_a_looped_folder_begins_again_and_ends_when_closed(tmp_path: Path) -> No
 def test_several_films_are_merged_by_their_time_and_a_broken_one_ends_alone(
     tmp_path: Path,
 ) -> None:
-    write_film(tmp_path / "slow.avi", [shade(8)] * 5, fps=5)
-    write_film(tmp_path / "quick.avi", [shade(8)] * 10, fps=10)
+    write_film(tmp_path / "slow.avi", [shade(8)] * 20, fps=5)
+    write_film(tmp_path / "quick.avi", [shade(8)] * 50, fps=10)
     broken = write_film(tmp_path / "broken.avi", [shade(8)] * 40, fps=10)
     whole = broken.read_bytes()
     broken.write_bytes(whole[: len(whole) // 2])
@@ -278,5 +291,5 @@ def test_several_films_are_merged_by_their_time_and_a_broken_one_ends_alone(
 
     times = [frame.at for frame in frames]
     assert times == sorted(times)
-    assert sum(frame.source == "slow.avi" for frame in frames) == 5
-    assert sum(frame.source == "quick.avi" for frame in frames) == 10
+    assert sum(frame.source == "slow.avi" for frame in frames) == 20
+    assert sum(frame.source == "quick.avi" for frame in frames) == 50

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from gate.cli import gate
 from gate.slips import KEEP_S, Slips, open_printer
 from playpark.contracts.catalog import PackageKind
 from playpark.contracts.provider import PartState
 from playpark.device import DeviceStore
+from playpark.errors import PlayParkError
 from playpark.printing.admission_slip import Admission
 from playpark.printing.interpreter import interpret
 from playpark.printing.transport import PrinterError, PrinterTarget, TargetKind
@@ -211,3 +213,10 @@ def test_a_printer_is_named_as_people_write_it(text: str, target: str) -> None:
 def test_what_names_no_printer_is_refused_in_words(text: str) -> None:
     with pytest.raises(ValueError, match=r"write|use"):
         open_printer(text)
+
+
+def test_a_wrong_printer_ends_the_start_with_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(PlayParkError, match=r"is no printer address: write tcp://host:9100\.$"):
+        gate(source=["none"], data=tmp_path, printer="tcp://")
+
+    assert list(tmp_path.iterdir()) == []

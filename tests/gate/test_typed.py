@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.typed import look_at
+from gate.typed import _fixes, look_at
 from playpark.ids import CROCKFORD, normalise_short_code, short_code
 
 KEY = b"k" * 32
@@ -58,6 +58,16 @@ def test_R24_the_character_that_is_read_wrong_most_often_is_named() -> None:
             named += typed.english == f"Character {place + 1} is wrong: 8 instead of B?"
 
     assert named > 20
+
+
+def test_R24_no_place_is_named_where_two_would_make_it_right() -> None:
+    """8 for B, or 5 for S: either could be what stands on the paper."""
+    codes = (first + "B" + "S" * 5 + check for first in CROCKFORD for check in CROCKFORD)
+    ambiguous = [code for code in codes if len(list(_fixes(code))) > 1]
+
+    assert ambiguous
+    for code in ambiguous:
+        assert look_at(code).english.startswith("One of the 8 characters is wrong")
 
 
 @pytest.mark.parametrize(

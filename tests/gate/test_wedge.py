@@ -1,9 +1,13 @@
 """A hand scanner's burst is told from a person's typing (PLATFORM, QR)."""
 
+from dataclasses import replace
+
 import pytest
 
 from gate.wedge import Keyed, Wedge
+from playpark.offline_tickets import mint_pp2
 from tests.gate.pictures import token
+from tests.unit.test_offline_tickets import KEY, TICKET
 
 
 def keyed(
@@ -47,6 +51,15 @@ def test_a_token_is_a_scan_at_any_speed() -> None:
 
 def test_a_token_typed_under_caps_lock_is_read() -> None:
     assert keyed(token(1).lower(), gap=0.01) == Keyed(token(1), scanned=True)
+
+
+def test_R22_a_till_s_own_token_is_read_with_the_blanks_and_signs_in_it() -> None:
+    """Base45 has a blank, and `%` and `$`, anywhere but at its end."""
+    tokens = [mint_pp2(KEY, replace(TICKET, serial=serial)) for serial in range(1, 20)]
+    assert any(" " in text for text in tokens)
+    for text in tokens:
+        assert keyed(text, gap=0.2) == Keyed(text, scanned=True)
+        assert keyed(text.lower(), gap=0.01) == Keyed(text, scanned=True)
 
 
 def test_what_was_half_typed_before_a_burst_does_not_spoil_it() -> None:

@@ -1,6 +1,8 @@
 """R36, R44, R46: the register tells how it is, whoever is logged in, and hears of newer prices."""
 
+from playpark.contracts.gate import CertificateIn
 from playpark.contracts.provider import PartState
+from playpark.device.till_key import SECRET_VARIABLE
 from playpark.printing.transport import PrinterTarget, TargetKind
 from terminal.printer import PaperPrinter
 from terminal.till import Till
@@ -35,6 +37,28 @@ async def test_a_server_that_refuses_heartbeats_disturbs_nothing(desk, monkeypat
     async with running(desk) as pilot:
         assert pilot.app.till.notice.text == ""
         assert "suspended" not in str(pilot.app.till.engine.state)
+
+
+async def test_R22_the_certificate_for_offline_tickets_is_renewed_with_a_heartbeat(
+    desk, monkeypatch
+):
+    asked = []
+
+    def certify(request):
+        asked.append(CertificateIn.model_validate_json(request.content))
+        return {"error": {"code": "E_PERMISSION", "message": "Not for this till."}}
+
+    monkeypatch.setenv(SECRET_VARIABLE, "a secret of this till's environment")
+    monkeypatch.setattr(desk.park, "_devices_me_certificate", certify, raising=False)
+    async with running(desk) as pilot:
+        till = pilot.app.till
+        await till.heart(pilot.app._hear).beat()
+        await until(lambda: asked)
+        assert asked[0].public_key == till.offline_tickets.public_key()
+        # It is refused, which disturbs nobody, and not asked again at once.
+        await till.renew_certificate()
+        assert len(asked) == 1
+        assert till.notice.text == ""
 
 
 async def test_the_printer_s_state_is_told(desk):

@@ -1,6 +1,7 @@
 """Refunds, voids and copies: money leaves only after the answer, once (R29, R31, R32, R42)."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -8,10 +9,12 @@ from playpark.contracts.approvals import ApprovalAction
 from playpark.contracts.pricing import PaymentMethod
 from playpark.device import OpState, PrintState
 from playpark.errors import PlayParkError
+from playpark.offline_tickets import mint_pp2
 from playpark.printing.transport import PrinterError
 from terminal.giving_back import Standing, Why
 from terminal.refund_amount import Back
 from tests.terminal.conftest import until
+from tests.unit.test_offline_tickets import KEY, TICKET
 
 WHY = Why("customer_request", "Guest asked")
 
@@ -36,6 +39,7 @@ async def test_a_sale_is_found_by_its_number_a_code_a_scan_and_by_another_tills_
         ticket.short_code,
         f"{ticket.short_code[:4]}-{ticket.short_code[4:]}",
         f"PP1.01.{ticket.ticket_id}.{'A' * 26}",
+        mint_pp2(KEY, replace(TICKET, ticket_id=ticket.ticket_id)),
     ]
 
     for way in ways:
