@@ -34,7 +34,8 @@ _RANDOM_BYTES, _AT_ONCE = 10, 256
 _random: list[bytes] = []
 """Randomness that was asked for and not used: asking for each id alone lets every other thread go
 first, which costs a busy server more than all else about an id."""
-os.register_at_fork(after_in_child=_random.clear)
+if hasattr(os, "register_at_fork"):  # a child would make its parent's ids again
+    os.register_at_fork(after_in_child=_random.clear)
 
 
 def new_ulid(at: datetime | None = None) -> str:

@@ -1,12 +1,15 @@
 """R15, R21, R23, R24, R29: ids, short codes, receipt numbers, canonical JSON, PP1 tokens."""
 
 import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
 import qrcode
 from hypothesis import given
 from hypothesis import strategies as st
+from ulid import ULID
 
 from playpark.canonical import StrictJsonError, canonical_json, loads_strict, operation_hash
 from playpark.clock import business_date, business_day_start, park_zone, to_utc_ms
@@ -73,6 +76,23 @@ def test_R29_receipt_numbers_read_back() -> None:
     for wrong in ("3-S000128", "03-X000128", "03-S128", "03-S000128\n"):
         with pytest.raises(ValueError, match="looks like"):
             ReceiptNumber.parse(wrong)
+
+
+def test_fresh_ulids_carry_their_moment_and_never_come_twice() -> None:
+    """Also those of a child, which has all that its parent had."""
+    before = datetime.now(UTC)
+    with ThreadPoolExecutor(8) as threads:
+        made = [each for part in threads.map(lambda _: ids(2_000), range(8)) for each in part]
+    assert len(set(made)) == len(made)
+    assert all(is_ulid(each) for each in made)
+    first, last = to_utc_ms(before), datetime.now(UTC)
+    assert all(first <= ULID.from_str(each).datetime <= last for each in made[:100])
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as child:
+        assert not {*ids(300)} & {*child.submit(ids, 300).result()}
+
+
+def ids(count: int) -> list[str]:
+    return [new_ulid() for _ in range(count)]
 
 
 def test_ulids_are_canonical() -> None:
