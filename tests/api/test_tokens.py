@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from api.platform.jwt import ALGORITHM, AUDIENCE, ISSUER, Claims, Jwt, TokenType
+from api.platform.jwt import ALGORITHM, AUDIENCE, ISSUER, LIFETIME, Claims, Jwt, TokenType
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import new_ulid
 from tests.api.approving import let_everybody, put_back
@@ -197,6 +197,21 @@ def test_R43_tokens_of_an_earlier_secret_are_read_while_it_is_configured() -> No
     assert Jwt(SECRET).read(fresh, TokenType.ACCESS) == CLAIMS  # the new one signs
     assert refused(before) is ErrorCode.UNAUTHENTICATED
     assert refused(fresh, Jwt(earlier)) is ErrorCode.UNAUTHENTICATED
+
+
+def test_R43_a_token_that_was_read_before_is_judged_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process remembers what it has verified, and that it runs out."""
+    now, reader = datetime.now(UTC), Jwt(SECRET)
+    token = reader.issue(CLAIMS, now)
+    for _ in range(2):
+        assert reader.read(token, TokenType.ACCESS) == CLAIMS
+    with pytest.raises(PlayParkError) as found:
+        reader.read(token, TokenType.REFRESH)
+    assert found.value.code is ErrorCode.UNAUTHENTICATED
+    assert refused(token + "A", reader) is ErrorCode.UNAUTHENTICATED
+    later = (now + LIFETIME[TokenType.ACCESS]).timestamp()
+    monkeypatch.setattr("api.platform.jwt.time.time", lambda: later)
+    assert refused(token, reader) is ErrorCode.TOKEN_EXPIRED
 
 
 def test_R43_a_token_of_a_server_whose_clock_is_ahead_is_good() -> None:
