@@ -7,11 +7,12 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import httpx
 import pytest
 from hypothesis import settings
+from pymongo import MongoClient
 
 from api.platform.embedded import EmbeddedMongo
 from tests.outside import Outsider
@@ -33,6 +34,7 @@ UNLIMITED = {
 UNLIMITED["PIN_FAILURES_PER_IP"] = "1000000"
 os.environ.update(UNLIMITED)
 
+HISTORY = "minSnapshotHistoryWindowInSeconds"
 MEMORY, ENOUGH = Path("/dev/shm"), 4 * 1024**3  # noqa: S108 - a folder of our own in it
 """Where commits need not wait for a disk: what is tested is not whether MongoDB keeps its journal
 (tests/api/test_durability.py has servers of its own, on the disk)."""
@@ -49,6 +51,10 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.TemporaryDirectory(prefix="playpark-test-", dir=MEMORY if roomy else None)
     server = EmbeddedMongo(Path(folder.name))
     server.start()
+    # MongoDB keeps the files of dropped collections for as long as somebody may read the past: at
+    # five minutes a run needs more of them than a process may have open.
+    with MongoClient[Any](server.uri) as client:
+        client.admin.command({"setParameter": 1, HISTORY: 20})
     config.stash[_FOLDER], config.stash[_MONGO] = folder, server
 
 

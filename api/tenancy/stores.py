@@ -14,13 +14,12 @@ from api.identity.models import Membership, Store, Tenant
 from api.identity.repository import (
     AuthorityRepository,
     MembershipRepository,
-    RoleRepository,
     StoreRepository,
     TenantMemberships,
     TenantRepository,
     TenantStores,
 )
-from api.identity.standing import standings
+from api.identity.standing import Standing, standings
 from api.identity.stores import MANY, require_everywhere
 from api.platform.documents import scoped_id
 from api.platform.jwt import unauthenticated
@@ -36,7 +35,7 @@ from playpark.contracts.tenancy import StoreIn, StorePatch, StoreView, TenantVie
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import new_ulid
 
-WRITE, MANAGE = Permission.SETTINGS_WRITE, Permission.EMPLOYEE_MANAGE
+WRITE = Permission.SETTINGS_WRITE
 
 
 async def page(work: Work, scope: Scope, limit: int, cursor: str | None) -> Page[StoreView]:
@@ -64,8 +63,8 @@ async def tenant_view(work: Work, scope: Scope) -> TenantView:
 
 async def create(platform: Platform, scope: Scope, body: StoreIn) -> StoreView:
     """Open another store that can be worked in at once: it takes over the reasons and taxes of the
-    caller's present store, and the caller works there with the same roles. So does everybody who
-    manages people in all stores: nobody opens a store over the heads of the park's owners.
+    caller's present store, and the caller works there with the same roles. So does everybody
+    who may do all that the caller may: nobody opens a store over the heads of the park's owners.
 
     Raises E_PERMISSION where the caller may not do so in every store.
     """
@@ -74,7 +73,8 @@ async def create(platform: Platform, scope: Scope, body: StoreIn) -> StoreView:
     creator, store_id = scope.actor.employee_id, new_ulid()
 
     async def transaction(work: Work) -> StoreView:
-        members = {creator, *await _managers_everywhere(work, scope)}
+        known = await standings(work, scope.tenant_id, {creator})
+        members = {creator, *await _no_less(work, scope, known[creator])}
         change = await changes.begin(work, scope, members)
         await require_everywhere(work, scope, WRITE)
         tenant = await _tenant(work, scope)
@@ -108,19 +108,21 @@ async def create(platform: Platform, scope: Scope, body: StoreIn) -> StoreView:
     return await changes.in_turn(platform, scope, transaction)
 
 
-async def _managers_everywhere(work: Work, scope: Scope) -> set[str]:
-    """Who may manage people in every active store."""
-    area = (work, scope.tenant_id, None)
-    roles = await RoleRepository(*area).find(limit=MANY, permissions=MANAGE)
-    some = await TenantMemberships(*area).people(
-        roles={"$in": [role.id for role in roles]}, store_id=scope.store_id, active=True
+async def _no_less(work: Work, scope: Scope, caller: Standing) -> set[str]:
+    """Who may do in every store of the caller all that the caller may do there."""
+    near = await TenantMemberships(work, scope.tenant_id, None).people(
+        store_id=scope.store_id, active=True
     )
-    stores = await TenantStores(*area).find(limit=MANY, active=True)
-    people = await standings(work, scope.tenant_id, some)
+    people = await standings(work, scope.tenant_id, near)
     return {
         employee_id
         for employee_id, person in people.items()
-        if all(person.may(store.id, MANAGE) for store in stores)
+        if person.active
+        and all(
+            store_id in person.stores
+            and there.permissions <= person.stores[store_id].permissions
+            for store_id, there in caller.stores.items()
+        )
     }
 
 

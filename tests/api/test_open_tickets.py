@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from playpark.ids import new_ulid
-from tests.api.drawers import op, refusal, send, sync, tell
+from tests.api.drawers import applied, op, refusal, send, sync, tell
 from tests.api.inside import inside
 from tests.api.selling import ADULT, CAROUSEL, Park, refused, sell
 from tests.outside import Outsider
@@ -228,8 +228,14 @@ async def test_R17_a_cart_whose_time_was_over_is_settled_and_flagged(
 ) -> None:
     park, till = aging
     expired = (await one_adult(park, till)).rsplit("/", 1)[1]
+    late = await park.op(till, park.adult(open_ticket_id=expired))
+    # A day later nobody is logged in any more: the till sends what happened by its own token.
+    known = {key: till.device[key] for key in ("device_id", "device_token")}
+    till.token = (await tell(till, "POST", "/auth/device/login", known))["access_token"]
     park.inside.clock.advance(timedelta(hours=25))
-    sale = await park.committed(till, park.adult(open_ticket_id=expired))
+    late["occurred_at"] = park.inside.clock.now().isoformat()
+    (result,) = await applied(till, late)
+    sale = result["sale"]
     assert sale["flags"] == ["open_ticket_expired"]
     stored = await park.db["open_tickets"].find_one({"_id": expired})
     assert (stored["status"], stored["sale_id"]) == ("checked_out", sale["sale_id"])
