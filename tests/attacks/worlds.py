@@ -9,7 +9,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from playpark.ids import new_ulid
+from playpark.offline_tickets import public_key_text
 from tests.api.drawers import approve, tell
 from tests.api.giving_back import ask
 from tests.api.own_park import OWNER, OwnPark
@@ -253,7 +256,8 @@ async def _give_back(world: World) -> None:
 
 
 async def _take_out_of_use(world: World) -> None:
-    """A ticket that was lost, one that was cancelled, and an entry that did not happen."""
+    """A ticket that was lost, one that was cancelled, an entry that did not happen, and what lets
+    the till sign more of them by itself."""
     because = {"reason_code": world.ids["code"], "reason_text": world.words}
     lost, cancelled, jammed = (await world.sale(3))["tickets"]
     for route, action, ticket in (
@@ -268,6 +272,8 @@ async def _take_out_of_use(world: World) -> None:
     passed = await tell(world.gate, "POST", "/redemptions", shown)
     path = f"/redemptions/{passed['redemption_id']}/annul"
     await tell(world.gate, "POST", path, {"reason_text": world.words})
+    key = public_key_text(Ed25519PrivateKey.generate())
+    await tell(world.till, "POST", "/devices/me/certificate", {"public_key": key})
 
 
 async def _leave_open(world: World) -> None:
