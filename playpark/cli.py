@@ -1,4 +1,4 @@
-"""The `playpark` command. Each program registers its subcommands as an entry point, so this
+"""The `playpark` command. Each program registers each of its subcommands as an entry point, so this
 module knows none of them; a program that is named by its entry point is loaded alone."""
 
 import sys
@@ -26,7 +26,9 @@ def build_app(wanted: str = "") -> typer.Typer:
     )
     app.callback()(_no_program)
     found = entry_points(group=ENTRY_POINT_GROUP)
-    for point in found.select(name=wanted) or sorted(found, key=lambda point: point.name):
+    # A program with several commands has an entry point for each, all of one value.
+    programs = {point.value: point for point in found.select(name=wanted) or found}
+    for point in sorted(programs.values(), key=lambda point: point.value):
         try:
             register: Callable[[typer.Typer], None] = point.load()
         except ModuleNotFoundError as missing:

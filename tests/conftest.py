@@ -6,16 +6,23 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 import httpx
 import pytest
+from httpx._transports import default
 from hypothesis import settings
 from pymongo import MongoClient
 
 from api.platform.embedded import EmbeddedMongo
+from tests.logs import plain_logs
 from tests.outside import Outsider
+
+plain_logs()
+# Each HTTP client reads all certificates of the machine, for nothing: everything here is http.
+default.create_ssl_context = cache(default.create_ssl_context)
 
 # The same examples every time in `make test`, many more and fresh ones in `make nightly`.
 settings.register_profile("test", max_examples=100, derandomize=True, deadline=None, database=None)

@@ -21,6 +21,7 @@ from api.platform.settings import DEV_SECRET, Settings, load_settings
 from api.platform.uow import UnitOfWork, Work
 from playpark.clock import SystemClock
 from playpark.errors import ErrorCode, PlayParkError
+from tests.logs import plain_logs
 from tests.outside import Outsider
 
 TENANT_FREE = {"tenants"}
@@ -289,7 +290,7 @@ def log_lines() -> Iterator[io.StringIO]:
     root.handlers[0].setStream(stream)  # type: ignore[attr-defined]
     yield stream
     root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+    plain_logs()
 
 
 def test_logs_are_json_without_secrets(log_lines: io.StringIO) -> None:

@@ -35,7 +35,7 @@ from tests.api.own_park import own_park
 from tests.attacks.worlds import fill, open_world
 
 FULL = bool(os.environ.get("PLAYPARK_FULL"))
-CASES, CHAINS = (200, 500) if FULL else (3, 12)
+CASES, CHAINS = (200, 500) if FULL else (2, 10)
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

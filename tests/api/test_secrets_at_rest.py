@@ -13,7 +13,6 @@ from typing import Any
 import httpx
 import pyotp
 import pytest
-import structlog
 import typer
 from bson import json_util
 from click.testing import Result
@@ -35,6 +34,7 @@ from tests.api.inside import Inside, inside
 from tests.api.offline import OfflineTill
 from tests.api.selling import OWNER, Park
 from tests.api.test_secrets import a_ticket, rotate, shown
+from tests.logs import plain_logs
 from tests.outside import Outsider
 
 NEW = "a-newer-secret-of-more-than-32-bytes"
@@ -49,7 +49,7 @@ def log_lines() -> Iterator[io.StringIO]:
     root.handlers[0].setStream(stream)  # type: ignore[attr-defined]
     yield stream
     root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+    plain_logs()
 
 
 async def test_attack_35_no_secret_stands_in_the_database_an_answer_or_a_log(

@@ -11,6 +11,7 @@ import structlog
 
 from api.platform.logs import configure_logging
 from tests.attacks.hasty import Server
+from tests.logs import plain_logs
 
 POST = "POST /v1/auth/device/register HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 ESCAPES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -27,7 +28,7 @@ def log_lines() -> Iterator[io.StringIO]:
     root.handlers[0].setStream(stream)  # type: ignore[attr-defined]
     yield stream
     root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+    plain_logs()
 
 
 def test_attack_36_no_text_makes_a_second_line_or_an_escape(log_lines: io.StringIO) -> None:

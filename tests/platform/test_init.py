@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx
 import pytest
-import structlog
 import typer
 from pymongo import MongoClient
 from typer.testing import CliRunner
@@ -23,6 +22,7 @@ from typer.testing import CliRunner
 from api.cli import init
 from playpark.errors import PlayParkError
 from playpark.ids import new_ulid
+from tests.logs import plain_logs
 from tests.outside import Outsider
 from tests.platform.test_api_cli import playpark
 
@@ -118,7 +118,7 @@ def logging_as_it_was() -> Iterator[None]:
     handlers, level = root.handlers[:], root.level
     yield
     root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+    plain_logs()
 
 
 def site_key(said: str) -> str:
