@@ -81,15 +81,17 @@ class Crew:
         return found
 
     def _outcomes(self, asked: list[_Asked]) -> list[_Outcome]:
-        if len(asked) > 1:
-            effects, ends_at = [each.effect for each in asked], min(each.ends_at for each in asked)
-            try:
-                results = asked[0].context.run(self._together, effects, ends_at)
-            except Exception:  # noqa: BLE001, S110 - each is asked by itself, and says it again
-                pass
-            else:
-                return [_Outcome(result) for result in results]
+        if len(asked) > 1 and (results := self._results(asked)) is not None:
+            return [_Outcome(result) for result in results]
         return [self._outcome(each) for each in asked]
+
+    def _results(self, asked: list[_Asked]) -> Sequence[Any] | None:
+        """Of all together; None where that failed: each, by itself, says again what is wrong."""
+        effects, ends_at = [each.effect for each in asked], min(each.ends_at for each in asked)
+        try:
+            return asked[0].context.run(self._together, effects, ends_at)
+        except Exception:  # noqa: BLE001
+            return None
 
     def _outcome(self, asked: _Asked) -> _Outcome:
         try:

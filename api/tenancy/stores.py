@@ -119,8 +119,7 @@ async def _no_less(work: Work, scope: Scope, caller: Standing) -> set[str]:
         for employee_id, person in people.items()
         if person.active
         and all(
-            store_id in person.stores
-            and there.permissions <= person.stores[store_id].permissions
+            store_id in person.stores and there.permissions <= person.stores[store_id].permissions
             for store_id, there in caller.stores.items()
         )
     }
