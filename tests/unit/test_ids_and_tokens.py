@@ -96,6 +96,12 @@ def ids(count: int) -> list[str]:
     return [new_ulid() for _ in range(count)]
 
 
+def test_ulids_rise_within_one_millisecond() -> None:
+    made = ids(2_000)
+    assert made == sorted(made)
+    assert len({each[:10] for each in made}) < len(set(made)) == 2_000
+
+
 def test_ulids_are_canonical() -> None:
     assert is_ulid(new_ulid())
     assert is_ulid(new_ulid(datetime(2026, 1, 1, tzinfo=UTC)))
