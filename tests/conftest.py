@@ -12,7 +12,6 @@ from typing import IO, Any
 
 import httpx
 import pytest
-from httpx._transports import default
 from hypothesis import settings
 from pymongo import MongoClient
 
@@ -21,8 +20,10 @@ from tests.logs import plain_logs
 from tests.outside import Outsider
 
 plain_logs()
+_context = cache(httpx.create_ssl_context)
 # Each HTTP client reads all certificates of the machine, for nothing: everything here is http.
-default.create_ssl_context = cache(default.create_ssl_context)
+for module in (httpx._config, httpx._transports.default):
+    vars(module)["create_ssl_context"] = _context
 
 # The same examples every time in `make test`, many more and fresh ones in `make nightly`.
 settings.register_profile("test", max_examples=100, derandomize=True, deadline=None, database=None)
@@ -39,6 +40,8 @@ UNLIMITED = {
 }
 # All tests come from one address, and many of them are wrong about a PIN.
 UNLIMITED["PIN_FAILURES_PER_IP"] = "1000000"
+# Hashes are as dear as they should be in tests/api/test_pin_lockout.py alone.
+UNLIMITED["PIN_MEMORY_KIB"] = "64"
 os.environ.update(UNLIMITED)
 
 HISTORY = "minSnapshotHistoryWindowInSeconds"

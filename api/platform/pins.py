@@ -18,6 +18,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from playpark.errors import ErrorCode, PlayParkError
 
 PARALLEL, MAX_UNDER_WAY, FOR_STRANGERS = 1, 40, 8
+ENOUGH_MEMORY_KIB = 19_456
+"""Of argon2id with two passes: less makes guessing cheap (OWASP, password storage)."""
 LOWEST = 10
 """The niceness of a thread that sales go before: a tenth of a busy core is left to it, so that a
 cashier can log in while the park is at its busiest."""
@@ -31,8 +33,13 @@ class PinHasher:
     `hash` and `verify` raise E_UNAVAILABLE beyond that, whoever asks.
     """
 
-    def __init__(self, parallel: int = PARALLEL, under_way: int = MAX_UNDER_WAY) -> None:
-        self._argon2 = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+    def __init__(
+        self,
+        parallel: int = PARALLEL,
+        under_way: int = MAX_UNDER_WAY,
+        memory_kib: int = ENOUGH_MEMORY_KIB,
+    ) -> None:
+        self._argon2 = PasswordHasher(time_cost=2, memory_cost=memory_kib, parallelism=1)
         self._threads = ThreadPoolExecutor(parallel, "pin", initializer=_step_back)
         self._under_way, self._most = 0, under_way
         self._strangers = 0

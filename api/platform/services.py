@@ -69,7 +69,7 @@ class Platform:
             clock=clock,
             uow=UnitOfWork(mongo, clock),
             jwt=Jwt(current, previous),
-            pins=PinHasher(),
+            pins=PinHasher(memory_kib=settings.pin_memory_kib),
             vault=vault,
             keyring=KeyRing(roots, vault),
             limits=Limits(settings),

@@ -27,6 +27,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from api.platform.pins import ENOUGH_MEMORY_KIB
 from playpark.clock import DEFAULT_ZONE
 from playpark.contracts.provider import PlanName, PlanPrices
 from playpark.errors import ErrorCode, PlayParkError
@@ -101,6 +102,8 @@ class Settings(BaseSettings):
     )
     """Seals stored secrets; comma-separated, the newest first."""
     pin_failures_per_device: int = Field(default=20, ge=1)
+    pin_memory_kib: int = Field(default=ENOUGH_MEMORY_KIB, ge=64)
+    """What one hash of a PIN takes; hashes that stand keep what they were made with."""
     pin_failures_per_ip: int = Field(default=60, ge=1)
     """Wrong PINs an hour; a park's tills often share one address (R41)."""
     audit_raw_days: int = Field(default=90, ge=1, le=36_500)
@@ -163,6 +166,9 @@ class Settings(BaseSettings):
     def _no_default_secrets_in_production(self) -> Self:
         if self.environment is not Environment.PRODUCTION:
             return self
+        if self.pin_memory_kib < ENOUGH_MEMORY_KIB:
+            msg = f"PIN_MEMORY_KIB must be {ENOUGH_MEMORY_KIB} or more in production"
+            raise ValueError(msg)
         secrets = [("SECRET_KEY", self.secret_key.get_secret_value())]
         secrets += [("SECRET_KEY_PREVIOUS", key) for key in _listed(self.previous_secret_keys)]
         secrets += [("ENCRYPTION_KEY", key) for key in self.encryption_keys or [""]]

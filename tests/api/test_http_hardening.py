@@ -116,6 +116,7 @@ def test_production_needs_every_secret(
     bare: Path, monkeypatch: pytest.MonkeyPatch, lacking: str, value: str | None
 ) -> None:
     monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.delenv("PIN_MEMORY_KIB")
     for name in SECRETS:
         monkeypatch.setenv(name, name * 4)
     load_settings()

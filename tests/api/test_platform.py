@@ -224,6 +224,7 @@ def test_production_refuses_default_secrets(
     no_dotenv: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.delenv("PIN_MEMORY_KIB")
     with pytest.raises(PlayParkError, match="SECRET_KEY must be a secret of your own"):
         load_settings()
     monkeypatch.setenv("SECRET_KEY", "s" * 40)
@@ -243,6 +244,10 @@ def test_production_refuses_default_secrets(
         with pytest.raises(PlayParkError, match=f"{name} must be a secret of your own"):
             load_settings()
         monkeypatch.setenv(name, "p" * 40)
+    monkeypatch.setenv("PIN_MEMORY_KIB", "19455")
+    with pytest.raises(PlayParkError, match="PIN_MEMORY_KIB must be 19456 or more"):
+        load_settings()
+    monkeypatch.setenv("PIN_MEMORY_KIB", "19456")
     monkeypatch.setenv("SECRET_KEY_PREVIOUS", DEV_SECRET)
     with pytest.raises(PlayParkError, match="SECRET_KEY_PREVIOUS"):
         load_settings()

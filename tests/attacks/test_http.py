@@ -8,6 +8,7 @@ import httpx
 import pytest
 from pymongo.errors import OperationFailure
 
+from api.platform.pins import ENOUGH_MEMORY_KIB
 from playpark.errors import ErrorCode
 from playpark.ids import new_ulid
 from tests.api.limited import Limited, limited
@@ -146,7 +147,11 @@ async def test_attack_26_chunks_of_a_byte_are_cut(server: Server) -> None:
 # --- 40: pages and headers --------------------------------------------------------------
 
 SECRETS = {"secret_key": "s" * 40, "encryption_key": "e" * 40, "hmac_keys": {1: "h" * 40}}
-PRODUCTION: dict[str, Any] = {**SECRETS, "environment": "production"}
+PRODUCTION: dict[str, Any] = {
+    **SECRETS,
+    "environment": "production",
+    "pin_memory_kib": ENOUGH_MEMORY_KIB,
+}
 PAGES = ("/docs", "/redoc", "/openapi.json", "/docs-assets/swagger-ui.css")
 
 
@@ -183,7 +188,7 @@ async def test_attack_40_docs_can_be_switched_on_and_run_their_own_scripts_only(
 async def test_attack_40_metrics_are_for_who_has_the_token(
     production: Limited, environment: str
 ) -> None:
-    told = {**SECRETS, "environment": environment, "metrics_token": "m" * 20}
+    told = {**PRODUCTION, "environment": environment, "metrics_token": "m" * 20}
     client = await production.told(**told).at()
     for wrong in ("", "Bearer", "Bearer wrong", "Basic " + "m" * 20, "Bearer é"):
         sent = {"Authorization": wrong.encode()} if wrong else {}

@@ -81,6 +81,7 @@ def test_the_demo_park_is_refused_in_production(tmp_path: Path, mongo_uri: str) 
             MONGODB_URI=mongo_uri,
             MONGODB_DATABASE="test_production",
             ENVIRONMENT="production",
+            PIN_MEMORY_KIB="19456",
             SECRET_KEY="s" * 40,
             HMAC_KEY_V1="h" * 40,
             ENCRYPTION_KEY="e" * 40,
