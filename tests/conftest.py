@@ -1,5 +1,6 @@
 """One MongoDB a test run, one database and one API process a test worker: all of them real."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -72,6 +73,13 @@ def pytest_configure_node(node: object) -> None:
     """Called by pytest-xdist for each worker."""
     config: pytest.Config = node.config  # type: ignore[attr-defined]
     node.workerinput["mongo_uri"] = config.stash[_MONGO].uri  # type: ignore[attr-defined]
+
+
+def pytest_collection_finish() -> None:
+    """Everything is imported now: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
