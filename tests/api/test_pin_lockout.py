@@ -51,6 +51,12 @@ def wire() -> Iterator[Wire]:
 @pytest.fixture(scope="module")
 async def own_park(mongo_uri: str, database: str, wire: Wire) -> AsyncIterator[Inside]:
     async with inside(mongo_uri, f"{database}_lockout") as found:
+        found.platform.pins.close()
+        found.platform.pins = PinHasher()  # as dear as in a park: see tests/conftest.py
+        people = found.platform.mongo.db["employees"]
+        for who in (CASHIER, CASHIER2, SUPERVISOR):
+            dear = await found.platform.pins.hash(who["pin"])
+            await people.update_one({"email": who["email"]}, {"$set": {"pin_hash": dear}})
         yield found
 
 
