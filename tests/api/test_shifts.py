@@ -88,7 +88,7 @@ async def test_R27_no_answer_tells_a_cashier_the_expected_cash_before_the_count(
 ) -> None:
     shift_id = await pos.open_shift(FLOAT)
     answers = []
-    # Together more than any credit ticket of the park can hold: its rest is no figure of the drawer.
+    # More than a credit ticket of the park holds: what is left on one is no figure of the drawer.
     for rides, change in ((2, 500), (4, 3_000), (7, 80_000)):
         body = await carousel(pos)
         body["lines"][0]["qty"], due = rides, rides * CAROUSEL
