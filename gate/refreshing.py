@@ -14,16 +14,16 @@ from gate.deciding import Judge
 from playpark.client import ApiClient
 from playpark.clock import Clock
 from playpark.device import DeviceStore, login
-from playpark.device.sync import LONGEST_PAUSE_S, TURNED_AWAY
-from playpark.errors import ErrorCode, PlayParkError
+from playpark.device.pairing import logged_in
+from playpark.device.sync import TURNED_AWAY
+from playpark.device.turns import take_turns
+from playpark.errors import PlayParkError
 
 EVERY_S, JITTER_S = 30.0, 5.0
 """Gates that were started by the same switch do not stay in step."""
-LOOK_S = 1.0
 FIRST_WINDOW = 24 * 60
 """Minutes ahead, until the store's policy is known."""
 PATIENCE_S = 30.0
-_AGAIN_AFTER_LOGIN = {ErrorCode.UNAUTHENTICATED, ErrorCode.TOKEN_EXPIRED}
 
 
 class Refresher:
@@ -53,21 +53,12 @@ class Refresher:
         self._monotonic = monotonic
 
     async def run_forever(self) -> None:
-        """Refresh until cancelled; who is refused asks less and less often (R37)."""
-        pause = self._every
-        while True:
-            if self._client.device_token is None:
-                await asyncio.sleep(min(LOOK_S, self._every))
-                continue
-            try:
-                await self.refresh()
-                pause = self._every
-            except PlayParkError as failed:
-                refused = failed.code is not ErrorCode.UNAVAILABLE
-                pause = min(2 * pause, LONGEST_PAUSE_S) if refused else self._every
-            except OSError:
-                pause = self._every
-            await asyncio.sleep(pause + self._jitter() * min(JITTER_S, pause / 6))
+        """Refresh until cancelled."""
+
+        def spread(pause: float) -> float:
+            return self._jitter() * min(JITTER_S, pause / 6)
+
+        await take_turns(self._client, self.refresh, self._every, spread=spread)
 
     async def refresh(self) -> None:
         """Ask once for what has changed, or for all of it.
@@ -76,20 +67,11 @@ class Refresher:
         list stays as it was. A gate that the server does not take (any more) has none (R38).
         """
         try:
-            await self._ask_logged_in()
+            await logged_in(self._ask, self._relogin)
         except PlayParkError as refused:
             if refused.code in TURNED_AWAY:
                 await asyncio.to_thread(self._judge.forget)
             raise
-
-    async def _ask_logged_in(self) -> None:
-        try:
-            await self._ask()
-        except PlayParkError as refused:
-            if refused.code not in _AGAIN_AFTER_LOGIN:
-                raise
-            await self._relogin()
-            await self._ask()
 
     async def _ask(self) -> None:
         owner = self._store.identity.device_id if self._store.identity else ""

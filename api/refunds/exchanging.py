@@ -49,11 +49,7 @@ class Exchanging:
     ) -> ExchangeView:
         """Give a new ticket for a lost one. Raises E_NOT_FOUND, E_CONFLICT (cancelled, refunded,
         exchanged, or its sale has not arrived), E_PERMISSION, E_VALIDATION, E_REPRINT_LIMIT."""
-        tickets = TicketRepository.of(work, scope)
-        key = tickets.key(op.body.ticket_id)
-        lost = await tickets.find_one(_id=key, **scope.own_only)
-        if lost is None:
-            raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such ticket.")
+        lost = await TicketRepository.of(work, scope).get(op.body.ticket_id, **scope.own_only)
         approver, more = await approvals.require(
             work,
             scope,

@@ -30,7 +30,6 @@ from api.tickets.repository import (
 )
 from playpark.contracts.audit import AuditView, StoryEntry, StoryKind, TicketTimeline, Who
 from playpark.contracts.tickets import Direction, RedemptionResult
-from playpark.errors import ErrorCode, PlayParkError
 from playpark.guest_text import guest_message
 from playpark.money import format_satang
 from playpark.redemption import Decision
@@ -119,9 +118,7 @@ async def of_ticket(work: Work, scope: Scope, ticket_id: str) -> TicketTimeline:
 
 async def _read(work: Work, scope: Scope, ticket_id: str) -> Documents:
     tickets = TicketRepository.of(work, scope)
-    ticket = await tickets.find_one(_id=tickets.key(ticket_id))
-    if ticket is None:
-        raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such ticket.")
+    ticket = await tickets.get(ticket_id)
     sale_id, line = ticket.sale_id, await _line(tickets, ticket)
     ids = [each.ticket_id for each in line]
     theirs: dict[str, Any] = {"ticket_id": {"$in": ids}}

@@ -25,10 +25,7 @@ async def _cancel(
     """Cancel a ticket. Raises E_NOT_FOUND, E_PERMISSION, E_VALIDATION, and E_CONFLICT for one that
     was used, given back, exchanged or cancelled, or whose sale has not arrived."""
     tickets = TicketRepository.of(work, scope)
-    key = tickets.key(op.body.ticket_id)
-    ticket = await tickets.find_one(_id=key, **scope.own_only)
-    if ticket is None:
-        raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such ticket.")
+    ticket = await tickets.get(op.body.ticket_id, **scope.own_only)
     approver, more = await approvals.require(
         work,
         scope,
@@ -45,7 +42,7 @@ async def _cancel(
     # What a gate does at this moment collides here: the later of the two starts again.
     cancelled = await tickets.change(
         {"$set": {"status": TicketStatus.CANCELLED.value}},
-        _id=key,
+        _id=ticket.id,
         status=TicketStatus.ACTIVE.value,
         used=0,
         ends_at=None,
@@ -80,10 +77,7 @@ async def _cancelled_answer(work: Work, scope: Scope, record: OpRecord) -> Ticke
     cancellation = await CancellationRepository.of(work, scope).find_one(_id=record.result_id)
     if cancellation is None:
         raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such cancellation.")
-    tickets = TicketRepository.of(work, scope)
-    ticket = await tickets.find_one(_id=tickets.key(cancellation.ticket_id))
-    if ticket is None:
-        raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such ticket.")
+    ticket = await TicketRepository.of(work, scope).get(cancellation.ticket_id)
     # It may have been refunded since: this is what was answered.
     then = {"status": TicketStatus.CANCELLED, "used": 0}
     return _view(cancellation, ticket.model_copy(update=then))

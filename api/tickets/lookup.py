@@ -97,10 +97,7 @@ async def find(platform: Platform, scope: Scope, wanted: Wanted) -> list[TicketV
 async def ticket(platform: Platform, scope: Scope, ticket_id: str) -> TicketView:
     """One ticket of the store. Raises E_NOT_FOUND."""
     work = platform.uow.reading()
-    tickets = TicketRepository.of(work, scope)
-    found = await tickets.find_one(_id=tickets.key(ticket_id), **scope.own_only)
-    if found is None:
-        raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such ticket.")
+    found = await TicketRepository.of(work, scope).get(ticket_id, **scope.own_only)
     return view(found, scope, work.now)
 
 

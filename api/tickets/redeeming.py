@@ -88,10 +88,7 @@ class Redeeming:
         shown = await self._kept(work, scope, await self.find(scope, op.body))
         if merging.settled(op):
             return await _record(work, scope, op, shown, scan, result_id)
-        counts = None
-        if zone is not None and scan.direction is Direction.ENTRY:
-            full, counts = await occupancy.room(work, scope, zone, scan.at)
-            scan = replace(scan, full=full)
+        scan, counts = await _with_room(work, scope, zone, scan)
         seen, decision = await _decide(work, scope, shown, scan)
         row = _row(scope, op, scan, seen, decision, result_id)
         if decision.passed:
@@ -118,9 +115,7 @@ class Redeeming:
             raise _no_zone()
         scan = _in_zone(scan, zone)
         shown = await self.find(scope, body)
-        if zone is not None and scan.direction is Direction.ENTRY:
-            full, _ = await occupancy.room(work, scope, zone, scan.at)
-            scan = replace(scan, full=full)
+        scan, _ = await _with_room(work, scope, zone, scan)
         seen, decision = await _look_and_decide(work, scope, shown, scan)
         op = Operation(new_ulid(), OpKind.REDEMPTION, {}, body, at)
         return _answer(_row(scope, op, scan, seen, decision, ""), scope).model_copy(
@@ -288,6 +283,16 @@ def _in_zone(scan: Scan, zone: ZoneView | None) -> Scan:
         reentry_needs_exit=zone.reentry_needs_exit,
         pending_admits=zone.pending is PendingPolicy.ADMIT,
     )
+
+
+async def _with_room(
+    work: Work, scope: Scope, zone: ZoneView | None, scan: Scan
+) -> tuple[Scan, occupancy.Counts | None]:
+    """With whether the zone is full, for who wants to enter; and the counts that say so."""
+    if zone is None or scan.direction is Direction.EXIT:
+        return scan, None
+    full, counts = await occupancy.room(work, scope, zone, scan.at)
+    return replace(scan, full=full), counts
 
 
 def _row(

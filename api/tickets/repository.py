@@ -13,6 +13,7 @@ from api.platform.repository import Repository
 from api.tickets.models import Annulment, Cancellation, Occupancy, Redemption, Ticket
 from playpark.contracts.catalog import PackageKind
 from playpark.contracts.tickets import TicketStatus
+from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import new_ulid
 from playpark.redemption import NO_ZONE, PENDING_LASTS, Scan, TicketState
 
@@ -69,6 +70,13 @@ class TicketRepository(Repository[Ticket]):
 
     def key(self, ticket_id: str) -> str:
         return scoped_id(self.tenant_id, str(self.store_id), ticket_id)
+
+    async def get(self, ticket_id: str, **conditions: Any) -> Ticket:
+        """A ticket by its id. Raises E_NOT_FOUND."""
+        found = await self.find_one(_id=self.key(ticket_id), **conditions)
+        if found is None:
+            raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such ticket.")
+        return found
 
     async def codes_in_use(self, codes: Sequence[str]) -> set[str]:
         """Which of these short codes other tickets have."""

@@ -20,16 +20,12 @@ from playpark.contracts.provider import (
     HeartbeatIn,
     PartState,
 )
-from playpark.device.pairing import login
+from playpark.device.pairing import logged_in, login
 from playpark.device.store import DeviceStore
-from playpark.device.sync import LONGEST_PAUSE_S
-from playpark.errors import ErrorCode, PlayParkError
+from playpark.device.turns import take_turns
 
-LOOK_S = 1.0
-"""How often it looks whether the device is logged in."""
 MEMORY = 10
 """Beats whose fastest round trip tells the clock's offset: five minutes."""
-_AGAIN_AFTER_LOGIN = {ErrorCode.UNAUTHENTICATED, ErrorCode.TOKEN_EXPIRED}
 
 
 class Heart:
@@ -67,22 +63,8 @@ class Heart:
         return min(self._trips)[1] if self._trips else None
 
     async def run_forever(self) -> None:
-        """Beat until cancelled. The sync engine logs the device in; who is refused beats less and
-        less often, so that its logins are left to the engine (R37)."""
-        pause = self._every
-        while True:
-            if self._client.device_token is None:
-                await asyncio.sleep(min(LOOK_S, self._every))
-                continue
-            try:
-                await self.beat()
-                pause = self._every
-            except PlayParkError as failed:
-                refused = failed.code is not ErrorCode.UNAVAILABLE
-                pause = min(2 * pause, LONGEST_PAUSE_S) if refused else self._every
-            except OSError:
-                pause = self._every
-            await asyncio.sleep(pause)
+        """Beat until cancelled."""
+        await take_turns(self._client, self.beat, self._every)
 
     async def beat(self) -> HeartbeatAnswer:
         """One heartbeat; the device logs in again where its token has run out.
@@ -91,13 +73,7 @@ class Heart:
         """
         parts = {"printer": self._printer(), "camera": self._camera()}
         body = await asyncio.to_thread(self._body, parts)
-        try:
-            answer = await self._send(body)
-        except PlayParkError as refused:
-            if refused.code not in _AGAIN_AFTER_LOGIN:
-                raise
-            await self._relogin()
-            answer = await self._send(body)
+        answer = await logged_in(lambda: self._send(body), self._relogin)
         self._heard(answer)
         return answer
 

@@ -1,6 +1,8 @@
 """How a device gets its identity and keeps it fresh (API.md: device auth; R12, R43)."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from playpark.client import ApiClient
 from playpark.contracts.auth import DeviceRegisterIn, DeviceSession
@@ -10,6 +12,8 @@ from playpark.device.store import DeviceStore
 from playpark.errors import ErrorCode, PlayParkError
 
 SELLING = {DeviceType.POS, DeviceType.KIOSK}
+_AGAIN_AFTER_LOGIN = {ErrorCode.UNAUTHENTICATED, ErrorCode.TOKEN_EXPIRED}
+T = TypeVar("T")
 
 
 async def pair(
@@ -42,6 +46,18 @@ async def pair(
     # Before anything else: the server shows this token only once.
     await asyncio.to_thread(store.save_identity, identity)
     return await login(store, client)
+
+
+async def logged_in(ask: Callable[[], Awaitable[T]], relogin: Callable[[], Awaitable[object]]) -> T:
+    """What `ask` gets; where the device's token has run out, it logs in and asks once more (R37).
+    Raises what both raise."""
+    try:
+        return await ask()
+    except PlayParkError as refused:
+        if refused.code not in _AGAIN_AFTER_LOGIN:
+            raise
+    await relogin()
+    return await ask()
 
 
 async def login(store: DeviceStore, client: ApiClient) -> DeviceSession:

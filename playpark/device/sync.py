@@ -15,7 +15,7 @@ from typing import Any
 from playpark.client import ApiClient
 from playpark.clock import Clock
 from playpark.contracts.sync import BatchIn, OpResult, OpStatus
-from playpark.device.pairing import login
+from playpark.device.pairing import logged_in, login
 from playpark.device.records import OpState, StoredOp
 from playpark.device.store import DeviceStore
 from playpark.errors import ErrorCode, PlayParkError
@@ -26,7 +26,6 @@ LONGEST_PAUSE_S = 300.0
 OFFLINE_GRACE_S = 0.3
 """How long a guest waits for a server that did not answer the last time."""
 
-_AGAIN_AFTER_LOGIN = {ErrorCode.UNAUTHENTICATED, ErrorCode.TOKEN_EXPIRED}
 _BAD_BATCH = {ErrorCode.VALIDATION, ErrorCode.BATCH_TOO_LARGE, ErrorCode.BODY_TOO_LARGE}
 TURNED_AWAY = {
     *(ErrorCode.UNAUTHENTICATED, ErrorCode.PERMISSION, ErrorCode.TENANT_SUSPENDED),
@@ -256,13 +255,9 @@ class SyncEngine:
         body = BatchIn(epoch=batch[0].epoch, ops=[op.to_op_in() for op in batch])
         if self._client.device_token is None:
             await self._relogin()
-        try:
-            answer = await self._client.sync(body, timeout=self._batch_timeout)
-        except PlayParkError as refused:
-            if refused.code not in _AGAIN_AFTER_LOGIN:
-                raise
-            await self._relogin()
-            answer = await self._client.sync(body, timeout=self._batch_timeout)
+        answer = await logged_in(
+            lambda: self._client.sync(body, timeout=self._batch_timeout), self._relogin
+        )
         self._reached(None)
         return {result.op_id: result for result in answer.results}
 
