@@ -41,7 +41,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/bandit -q -c pyproject.toml -r playpark api terminal gate admin_tui demo
+	$(BIN)/bandit -q -c pyproject.toml -r playpark api terminal gate admin_tui demo qa
 
 fmt: $(STAMP) ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .

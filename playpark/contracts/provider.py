@@ -9,6 +9,7 @@ from playpark.clock import BusinessDate, UtcDatetime
 from playpark.contracts.base import Name, Request, Secret, View
 from playpark.contracts.catalog import Count
 from playpark.contracts.employees import Email, TotpCode
+from playpark.contracts.qa import QaSwitches
 from playpark.contracts.tenancy import DeviceCaps, DeviceStatus, DeviceType, Feature
 from playpark.money import Satang
 
@@ -147,6 +148,8 @@ class HeartbeatAnswer(View):
     features: list[Feature]
     caps: DeviceCaps
     clock_skewed: bool
+    qa: QaSwitches | None = None
+    """The simulator's switches, where QA has set some; never in production."""
     next_in_s: int = HEARTBEAT_EVERY_S
 
 

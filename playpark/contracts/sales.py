@@ -20,7 +20,7 @@ from playpark.contracts.pricing import (
     Totals,
     TraceEntry,
 )
-from playpark.contracts.tickets import TicketView
+from playpark.contracts.tickets import PrintedToken, TicketView
 from playpark.ids import UlidStr
 from playpark.money import Satang, SatangSum
 
@@ -39,8 +39,6 @@ ReceiptNo = Annotated[
 ]
 """`03-S000128`: one way to write each number, so that none is given out twice (R29)."""
 ShortCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-HJKMNP-TV-Z]{8}$")]
-PrintedToken = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-"""Any text: one that does not hold is flagged, for the money was taken (R17)."""
 PerLine = Field(min_length=1, max_length=MAX_LINES)
 PerUnit = Field(max_length=MAX_TICKETS)
 

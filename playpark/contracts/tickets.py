@@ -11,6 +11,9 @@ from playpark.contracts.catalog import PackageKind
 from playpark.ids import UlidStr
 from playpark.money import Satang
 
+PrintedToken = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+"""Any text: one that does not hold is flagged, for the money was taken (R17)."""
+
 
 class TicketStatus(StrEnum):
     """`pending`: an offline till's ticket whose sale has not arrived yet (R22)."""

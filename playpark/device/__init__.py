@@ -16,7 +16,7 @@ from playpark.device.records import (
     StoredOp,
 )
 from playpark.device.store import DeviceStore
-from playpark.device.sync import DrainReport, SyncEngine, SyncState
+from playpark.device.sync import DrainReport, LineMode, Progress, SyncEngine, SyncState
 from playpark.device.till_key import OfflineTickets, find_safe
 
 __all__ = [
@@ -25,10 +25,12 @@ __all__ = [
     "DrainReport",
     "Heart",
     "Identity",
+    "LineMode",
     "OfflineTickets",
     "OpState",
     "PaperClaims",
     "PrintState",
+    "Progress",
     "RecentEmployee",
     "StoredOp",
     "SyncEngine",

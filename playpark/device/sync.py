@@ -10,6 +10,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from playpark.client import ApiClient
@@ -35,14 +36,40 @@ TURNED_AWAY = {
 _FINAL = {OpStatus.APPLIED, OpStatus.DUPLICATE, OpStatus.REJECTED}
 
 
+class LineMode(StrEnum):
+    """`slow`: the server answers, but not within the deadline, so the device decides by itself."""
+
+    CONNECTING = "connecting"
+    ONLINE = "online"
+    SLOW = "slow"
+    OFFLINE = "offline"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A queue that is being sent: `done` of `total` operations have their answer."""
+
+    done: int
+    total: int
+
+
 @dataclass(frozen=True, slots=True)
 class SyncState:
-    """`online` since `since`, or not; `last_error` is the sentence to show."""
+    """`online` since `since`, or not; `last_error` is the sentence to show.
+
+    `back_in`: seconds until the device asks the server again, or counts as online again, where it
+    does not now. `quarantined`: operations that the server has refused for good although they had
+    happened, and that nobody has seen to.
+    """
 
     online: bool
     queued: int
     since: datetime
     last_error: str | None = None
+    mode: LineMode = LineMode.CONNECTING
+    back_in: float | None = None
+    progress: Progress | None = None
+    quarantined: int = 0
 
 
 @dataclass(slots=True)
