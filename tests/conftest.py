@@ -3,8 +3,6 @@
 import gc
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import cache
@@ -19,6 +17,7 @@ from pymongo import MongoClient
 from api.platform.embedded import EmbeddedMongo
 from tests.logs import plain_logs
 from tests.outside import Outsider
+from tests.processes import Playpark
 
 plain_logs()
 _context = cache(httpx.create_ssl_context)
@@ -152,17 +151,10 @@ class running_api:  # noqa: N801 - used like a function
             **(environment or {}),
         }
         arguments = ["api", "--demo", "--port", str(port), *extra]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "playpark.cli", *arguments],
-            env=variables,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
+        self._process = Playpark(arguments, env=variables, stderr=log)
         self.pid = self._process.pid
 
     def __enter__(self) -> str:
-        assert self._process.stdout is not None
         greeting = self._process.stdout.readline()
         assert "http://" in greeting, f"the API did not start: {greeting!r}"
         return greeting.split("on ")[1].split()[0]
@@ -170,5 +162,4 @@ class running_api:  # noqa: N801 - used like a function
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait(40)
-        assert self._process.stdout is not None
         self._process.stdout.close()

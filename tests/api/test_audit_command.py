@@ -3,13 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.api.trails import GATE, TENANT, TILL, Park, park
+from tests.processes import run as playpark
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +30,8 @@ def run(
     folder: Path, mongo_uri: str, name: str, *arguments: str
 ) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MONGODB")}
-    return subprocess.run(
-        [sys.executable, "-m", "playpark.cli", "audit", "verify", *arguments],
-        cwd=folder,
-        env=environment | {"MONGODB_URI": mongo_uri, "MONGODB_DATABASE": name, "COLUMNS": "80"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    environment |= {"MONGODB_URI": mongo_uri, "MONGODB_DATABASE": name, "COLUMNS": "80"}
+    return playpark("audit", "verify", *arguments, cwd=folder, env=environment)
 
 
 async def test_R45_a_whole_trail_is_exit_code_0(trail: Park, folder: Path, mongo_uri: str) -> None:

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from api.reports.repository import all_stores
 from playpark.clock import business_day_start
 from playpark.contracts.reports import Reconciliation
 from playpark.errors import PlayParkError
+from tests import processes
 from tests.api import afternoon
 from tests.api.afternoon import BANGKOK, STORE, SUPERVISOR, Afternoon, today
 from tests.api.inside import Inside, inside
@@ -156,15 +156,7 @@ async def test_R49_the_sums_of_the_day_have_to_agree(park: Park, name: str, told
 async def playpark(park: Park, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"MONGODB_URI": park.uri, "MONGODB_DATABASE": park.database}
     environment |= {"LOG_LEVEL": "ERROR", "COLUMNS": "100", **more}
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "playpark.cli", "reconcile", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return await asyncio.to_thread(processes.run, "reconcile", *arguments, env=environment)
 
 
 async def test_R49_the_command_exits_with_0_where_all_stores_are_whole(park: Park) -> None:

@@ -3,27 +3,21 @@
 import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from api.cli.serving import _listen
+from tests import processes
 
 
-def playpark(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def playpark(
+    *arguments: str, cwd: Path, anew: bool = False, **environment: str
+) -> subprocess.CompletedProcess[str]:
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("MONGODB", "DB_"))
     }
-    return subprocess.run(
-        [sys.executable, "-m", "playpark.cli", *arguments],
-        cwd=cwd,
-        env=inherited | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return processes.run(*arguments, cwd=cwd, env=inherited | environment, anew=anew)
 
 
 def sentence(result: subprocess.CompletedProcess[str]) -> str:
@@ -35,7 +29,7 @@ def sentence(result: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_without_a_database_it_says_how_to_get_one(tmp_path: Path) -> None:
-    told = sentence(playpark("api", "--port", "0", cwd=tmp_path))
+    told = sentence(playpark("api", "--port", "0", cwd=tmp_path, anew=True))
     assert "set MONGODB_URI, or start with --embedded" in told
 
 

@@ -6,7 +6,6 @@ import os
 import pty
 import re
 import select
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from playpark.ids import new_ulid
 from tests.logs import plain_logs
 from tests.outside import Outsider
 from tests.platform.test_api_cli import playpark
+from tests.processes import Playpark
 
 PASSWORD, PIN = "a-long-enough-password", "739152"
 KEY = re.compile(r"Site key, shown this once: (\S+)")
@@ -83,20 +83,11 @@ class Server:
     @contextmanager
     def api(self) -> Iterator[str]:
         """`playpark api` on this database, without the demo park."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "playpark.cli", "api", "--port", "0"],
-            cwd=self.folder,
-            env=os.environ | self.environment,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        try:
+        environment = os.environ | self.environment
+        with Playpark(["api", "--port", "0"], cwd=self.folder, env=environment) as process:
             yield process.stdout.readline().split("on ")[1].split()[0]
-        finally:
             process.terminate()
             process.wait(30)
-            process.stdout.close()
 
     def count(self, collection: str) -> int:
         with MongoClient[Any](self.uri) as mongo:
