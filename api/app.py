@@ -75,6 +75,7 @@ from api.settings import routes as settings
 from api.settings.models import Overrides
 from api.shifts import routes as shifts
 from api.shifts.models import CashMovement, Shift, ZCounter, ZLink
+from api.sync import models as sync_models
 from api.sync import routes as sync
 from api.tenancy import routes as tenancy
 from api.tickets import routes as tickets
@@ -100,6 +101,7 @@ DOCUMENTS: tuple[type[Model], ...] = (
     *(StoredReconciliation, JobLease),
     *secrets_models.DOCUMENTS,
     *certificates_models.DOCUMENTS,
+    *sync_models.DOCUMENTS,
     *provider_models.DOCUMENTS,
 )
 ROUTERS = (

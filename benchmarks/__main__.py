@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from api.platform.embedded import EmbeddedMongo
-from benchmarks import bootstrap, gate, limits, pin_storm, pricing, redeem, server
+from benchmarks import backlog, bootstrap, gate, limits, pin_storm, pricing, redeem, server
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         for part in (server, bootstrap, pin_storm, gate):
             for name, result in asyncio.run(part.run(mongo.uri)):
                 table.add_row(name, result)
-        for name, result in redeem.run(mongo.uri):
+        for name, result in (*redeem.run(mongo.uri), *backlog.run(mongo.uri)):
             table.add_row(name, result)
     Console().print(table)
 

@@ -69,22 +69,17 @@ class Raw:
             unused=[],
         )
 
-    async def sell(self, number: int) -> None:
-        """Number, shift, sale, payment, four tickets, two events, audit: as a sale does."""
+    async def sell(self, number: int, *, numbered: bool = False) -> None:
+        """Number, shift, sale, payment, four tickets, two events, audit: as a sale does. A sale
+        that its till has `numbered` takes no number from the server."""
         device, sale_id = self.devices[number % len(self.devices)], new_ulid()
         key = ":".join([*self.area.values(), device])
         tickets = [self._ticket(each, sale_id) for each in self.tickets]
         async with await self._session() as session:
             self._start(session)
             await self._insert("operations", self.op, session)
-            counter = await self._db["counters"].find_one_and_update(
-                self.area | {"_id": ":".join([*self.area.values(), f"W:{device}"])},
-                {"$inc": {"value": 1}},
-                upsert=True,
-                return_document=ReturnDocument.AFTER,
-                session=session,
-            )
-            receipt = {"_id": f"{key}:{counter['value']}", "receipt_no": str(counter["value"])}
+            value = new_ulid() if numbered else await self._number(device, session)
+            receipt = {"_id": f"{key}:{value}", "receipt_no": value}
             await self._insert("receipt_ledger", self.ledger | receipt, session, fresh=False)
             await self._db["shifts"].find_one_and_update(
                 self.area | {"device_id": device, "status": "open"},
@@ -100,6 +95,16 @@ class Raw:
             await self._audit(key, session)
             await session.commit_transaction()
         self.unused.extend(each["_id"] for each in tickets)
+
+    async def _number(self, device: str, session: Any) -> str:
+        counter = await self._db["counters"].find_one_and_update(
+            self.area | {"_id": ":".join([*self.area.values(), f"W:{device}"])},
+            {"$inc": {"value": 1}},
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+            session=session,
+        )
+        return str(counter["value"])
 
     async def stock(self, count: int) -> None:
         """Insert so many tickets that nobody has used."""

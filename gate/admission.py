@@ -4,7 +4,8 @@ R50).
 A showing becomes an operation on the disk before it is sent, so nothing is lost. It is in one of
 these states, and leaves each of them once:
 
-- **asked**: the server has 800 ms. Its answer is the answer, and the showing is over.
+- **asked**: the server has 800 ms. Its answer is the answer, and the showing is over. While the
+  line is not online (away, too slow, or behind with a long queue) nobody waits for it.
 - **decided here**: no answer, but the gate's own list tells. What the gate does is written into
   the operation (`committed`, `local`) before it is said, and never changes. The server's later
   answer is only compared with it: a difference is told as LATE, with what to do. Who was let in
@@ -59,7 +60,7 @@ from playpark.contracts.tickets import (
     RedemptionResult,
     RedemptionView,
 )
-from playpark.device import DeviceStore, StoredOp, SyncEngine
+from playpark.device import DeviceStore, LineMode, StoredOp, SyncEngine
 from playpark.errors import PlayParkError
 from playpark.ids import normalise_short_code
 
@@ -148,7 +149,11 @@ class Admission:
         try:
             op_id = self._open.get(showing) or await self._record(showing)
             coming = self._answers[op_id]
-            result = await self._engine.submit(op_id, self._deadline)
+            if not self._engine.online:
+                verdict = await self._by_itself(op_id, coming, showing)
+                if verdict is not None:
+                    return verdict
+            result = await self._engine.submit(op_id, self._deadline, patient=True)
             if result is not None:
                 answer = _answer(result, showing.direction)
                 self._settle(op_id, answer)
@@ -220,15 +225,26 @@ class Admission:
     async def _without_answer(
         self, op_id: str, coming: asyncio.Future[Answer | None], showing: _Showing
     ) -> Verdict:
+        verdict = await self._by_itself(op_id, coming, showing)
+        if verdict is not None:
+            return verdict
+        state = self._engine.state
+        slow = state.mode is LineMode.SLOW  # it is asked, and has said nothing against this gate
+        error = None if slow else state.last_error
+        return Verdict(unanswered(online=state.online or slow, error=error), op_id, op_id)
+
+    async def _by_itself(
+        self, op_id: str, coming: asyncio.Future[Answer | None], showing: _Showing
+    ) -> Verdict | None:
+        """What the gate decides without the server, or an answer that came meanwhile; None where
+        neither of them can tell."""
         # One at a time: the next guest finds this one's place in the zone taken.
         async with self._deciding:
             found = await self._decide(showing)
             if coming.done() and (answer := coming.result()) is not None:
                 return Verdict(answer, op_id=op_id)
             if found is None:
-                state = self._engine.state
-                waiting = unanswered(online=state.online, error=state.last_error)
-                return Verdict(waiting, op_id, op_id)
+                return None
             answer, outcome = found
             stored = await asyncio.to_thread(
                 self._store.record_local, op_id, outcome, committed=True
@@ -242,7 +258,7 @@ class Admission:
         if coming.done() and (told := coming.result()) is not None:
             # It came while the gate's own decision was being written, which stands.
             late.set_result(told if told.level is Level.LATE else otherwise(outcome, told))
-        elif self._engine.reachable:
+        else:
             self._engine.wake()
         return Verdict(answer, op_id, op_id)
 

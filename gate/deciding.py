@@ -201,9 +201,12 @@ class Judge:
         return self._by_signature(head, signed.ticket, scan)
 
     def _by_signature(self, head: Head, ticket: OfflineTicket, scan: Scan) -> Known | None:
-        """A till's own ticket that the list has not, by its claims (R22)."""
-        if self._list.by_id(ticket.ticket_id):  # its token is another one (R21)
-            return Known(refusal=FailReason.INVALID_SIG)
+        """A till's own ticket that the list has not under this token: by its claims where the list
+        has nothing of it (R22), by what the list says where the till has not told it yet (R23)."""
+        if entry := self._list.by_id(ticket.ticket_id):
+            if not _may_be_printed(entry, ticket):
+                return Known(refusal=FailReason.INVALID_SIG)
+            return self._listed(head, entry, scan)
         if self._list.denies(ticket.ticket_id):
             return Known(ticket.ticket_id, refusal=FailReason.UNKNOWN_TICKET, denied=True)
         snapshot = self._store.catalog()
@@ -271,6 +274,16 @@ class Judge:
 
     def _day_start(self, at: datetime) -> datetime:
         return business_day_start(business_date(at, self.park_zone), self.park_zone)
+
+
+def _may_be_printed(entry: AllowedTicket, ticket: OfflineTicket) -> bool:
+    """Whether a ticket that the list has under the server's token may be the one that its till has
+    printed: nothing has happened with it, and both say the same of it. The server looks closer
+    when it hears of the entry."""
+    never = entry.last_pass_at is None and entry.ends_at is None
+    sold = entry.status == TicketStatus.ACTIVE
+    same = (entry.valid_from, entry.valid_to) == (ticket.valid_from, ticket.valid_to)
+    return never and sold and same
 
 
 def state_of(entry: AllowedTicket) -> TicketState:

@@ -1,7 +1,7 @@
 """Typed async HTTP client of the API: what the till, the gate and the back office speak.
 
 Every method returns a contract model or raises PlayParkError with the server's code; a server
-that does not answer is E_UNAVAILABLE with a sentence that says what to check.
+that does not answer is `NoAnswerError`, E_UNAVAILABLE with a sentence that says what to check.
 """
 
 import asyncio
@@ -41,17 +41,33 @@ from playpark.contracts.shifts import (
     XReport,
 )
 from playpark.contracts.snapshot import CatalogSnapshot
-from playpark.contracts.sync import BatchIn, BatchOut
+from playpark.contracts.sync import BatchIn, BatchOut, BundleIn, BundleOut
+from playpark.contracts.tenancy import DeviceStatus
 from playpark.contracts.tickets import RedeemIn, RedemptionView, TicketView
+from playpark.download import Download, Part
 from playpark.errors import ErrorCode, PlayParkError
 
 DEFAULT_URL = "http://127.0.0.1:48080"
+PATIENCE_S = 30.0
+"""A download may take as long as it takes, while something comes at least this often."""
 T = TypeVar("T", bound=BaseModel)
+
+
+class NoAnswerError(PlayParkError):
+    """No answer of a PlayPark server came: the line, not the server, has failed. What was asked may
+    have been done all the same."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(ErrorCode.UNAVAILABLE, message, retry_after=retry_after)
 
 
 class ApiClient:
     """One device's connection. Set `token` to act; `employee_token` wins while someone is
-    logged in. Not shared between event loops."""
+    logged in. Not shared between event loops.
+
+    `timeout`: seconds until a whole answer must be here, for all but downloads. httpx counts each
+    piece by itself, so that a line which drips would never be late.
+    """
 
     def __init__(
         self,
@@ -63,6 +79,10 @@ class ApiClient:
         self.base_url = base_url.rstrip("/")
         self.device_token: str | None = None
         self.employee_token: str | None = None
+        self.review = False
+        """This device is revoked: the server takes its queue for a review, and nothing else."""
+        self._timeout = timeout
+        self._gate_list = Download()
         try:
             self._http = httpx.AsyncClient(
                 base_url=f"{self.base_url}/v1", timeout=timeout, transport=transport
@@ -102,6 +122,7 @@ class ApiClient:
         body = DeviceLoginIn(device_id=device_id, device_token=device_token)
         session = await self._call("POST", "/auth/device/login", DeviceSession, body)
         self.device_token = session.access_token
+        self.review = session.device.status is DeviceStatus.REVOKED
         return session
 
     async def login_employee(self, body: EmployeeLoginIn) -> EmployeeSession:
@@ -136,9 +157,9 @@ class ApiClient:
         """What this till may sign while it is offline (R22)."""
         return await self._call("POST", "/devices/me/certificate", CertificateView, body)
 
-    async def time(self) -> datetime:
+    async def time(self, *, timeout: float | None = None) -> datetime:  # noqa: ASYNC109 - of the answer
         """The server's time: the cheapest way to see that it is there."""
-        return (await self._call("GET", "/time", ServerTime)).now
+        return (await self._call("GET", "/time", ServerTime, timeout=timeout)).now
 
     # --- catalogue and prices -----------------------------------------------------------
 
@@ -146,8 +167,14 @@ class ApiClient:
         query = {"visible_on": visible_on}
         return await self._call("GET", "/catalog/packages", Page[PackageView], query=query)
 
-    async def catalog(self) -> CatalogSnapshot:
-        return await self._call("GET", "/catalog/snapshot", CatalogSnapshot)
+    async def catalog(self, known: CatalogSnapshot | None = None) -> CatalogSnapshot:
+        """All that a till needs to sell. `known`, where it is the newest still: then it is not sent
+        again."""
+        headers = {"If-None-Match": f'"{known.catalog_version}-{known.hash}"'} if known else {}
+        response = await self._send("GET", "/catalog/snapshot", headers=headers, whole=False)
+        if known is not None and response.status_code == httpx.codes.NOT_MODIFIED:
+            return known
+        return self._read(response, CatalogSnapshot)
 
     async def preview(self, body: PreviewIn) -> PricedCart:
         return await self._call("POST", "/pricing/preview", PricedCart, body)
@@ -225,18 +252,41 @@ class ApiClient:
         *,
         window: int,
         since: int | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpx's own deadline
+        timeout: float = PATIENCE_S,  # noqa: ASYNC109 - between two pieces of it
     ) -> GateBootstrap:
         """What a gate needs to decide by itself: all of it, or what has changed `since` a version
-        that it had with the same `window` (minutes ahead)."""
+        that it had with the same `window` (minutes ahead). Asked again after a cut it goes on where
+        the answer broke off, if the server still has it."""
         query = {"window": window} | ({} if since is None else {"since": since})
-        response = await self._send("GET", "/gate/bootstrap", query=query, timeout=timeout)
+        part = self._gate_list.begin(repr(query))
+        part.taken = False
+        try:
+            async with self._http.stream(
+                "GET",
+                "/gate/bootstrap",
+                params=query,
+                headers={**self._headers(), **part.wanted()},
+                timeout=timeout,
+            ) as response:
+                # A transport that has read it all leaves nothing to go on with.
+                if not response.is_stream_consumed and part.takes(response):
+                    # The bytes as they are on the line: ranges are counted in those.
+                    async for piece in response.aiter_raw():
+                        part.add(piece)
+                else:
+                    await response.aread()
+        except httpx.HTTPError as lost:
+            raise self._no_answer() from lost
         # Twenty thousand tickets take a moment to read, and nobody at the gate waits for it.
-        return await asyncio.to_thread(self._read, response, GateBootstrap)
+        return await asyncio.to_thread(self._unpack, response, part)
 
-    async def sync(self, batch: BatchIn, *, timeout: float | None = None) -> BatchOut:  # noqa: ASYNC109 - httpx's own deadline
+    async def sync(self, batch: BatchIn, *, timeout: float | None = None) -> BatchOut:  # noqa: ASYNC109 - of the answer
         """Submit operations; the result of each is its own (R35)."""
         return await self._call("POST", "/sync/batch", BatchOut, batch, timeout=timeout)
+
+    async def import_bundle(self, bundle: BundleIn) -> BundleOut:
+        """Hand in operations from another device's export, for a review under it (R37)."""
+        return await self._call("POST", "/sync/bundles", BundleOut, bundle)
 
     # --- lists --------------------------------------------------------------------------
 
@@ -254,7 +304,7 @@ class ApiClient:
         query: Mapping[str, str | int] | None = None,
         op_id: str | None = None,
         approval: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpx's own deadline
+        timeout: float | None = None,  # noqa: ASYNC109 - of the answer
     ) -> T:
         response = await self._send(
             method, path, body, query=query, op_id=op_id, approval=approval, timeout=timeout
@@ -270,12 +320,13 @@ class ApiClient:
         query: Mapping[str, str | int] | None = None,
         op_id: str | None = None,
         approval: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpx's own deadline
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - of the answer
+        whole: bool = True,
     ) -> httpx.Response:
-        """The answer as it came. Raises E_UNAVAILABLE."""
-        headers = {"Content-Type": "application/json"}
-        if token := self.employee_token or self.device_token:
-            headers["Authorization"] = f"Bearer {token}"
+        """The answer as it came, the `whole` of it within `timeout`, or each piece of it. Raises
+        NoAnswerError."""
+        headers = self._headers() | dict(headers or {})
         if op_id:
             headers["Idempotency-Key"] = op_id
         if approval:
@@ -284,31 +335,47 @@ class ApiClient:
         if body is not None:
             # Fields that were not set stay out: an absent field differs from null (R15).
             content = body.model_dump_json(exclude_unset=True)
+        patience = (timeout or self._timeout) if whole else PATIENCE_S
         try:
-            return await self._http.request(
-                method,
-                path,
-                content=content,
-                params=query,
-                headers=headers,
-                timeout=httpx.USE_CLIENT_DEFAULT if timeout is None else timeout,
-            )
-        except httpx.HTTPError as lost:
-            message = (
-                f"The server at {self.base_url} does not answer: "
-                "check the network and that the API is running."
-            )
-            raise PlayParkError(ErrorCode.UNAVAILABLE, message) from lost
+            # Cancelling closes the connection: a half-read answer is never read on by another.
+            async with asyncio.timeout(patience if whole else None):
+                return await self._http.request(
+                    method, path, content=content, params=query, headers=headers, timeout=patience
+                )
+        except (httpx.HTTPError, TimeoutError) as lost:
+            raise self._no_answer() from lost
 
-    def _read(self, response: httpx.Response, model: type[T]) -> T:
+    def _headers(self) -> dict[str, str]:
+        headers = {"Content-Type": "application/json"}
+        if token := self.employee_token or self.device_token:
+            headers["Authorization"] = f"Bearer {token}"
+        return headers
+
+    def _no_answer(self) -> NoAnswerError:
+        return NoAnswerError(
+            f"The server at {self.base_url} does not answer: "
+            "check the network and that the API is running."
+        )
+
+    def _unpack(self, response: httpx.Response, part: Part) -> GateBootstrap:
+        """Blocks. Raises as `_read`."""
         try:
-            envelope: Envelope[T] = Envelope[model].model_validate_json(response.content)  # type: ignore[valid-type]
+            content = part.whole() if part.taken else response.content
+        except ValueError as broken:
+            raise self._no_answer() from broken
+        return self._read(response, GateBootstrap, content)
+
+    def _read(self, response: httpx.Response, model: type[T], content: bytes | None = None) -> T:
+        try:
+            envelope: Envelope[T] = Envelope[model].model_validate_json(  # type: ignore[valid-type]
+                response.content if content is None else content
+            )
         except ValidationError as foreign:
             message = (
                 f"What answers at {self.base_url} (status {response.status_code}) is not this "
                 "version of the PlayPark API: check the address."
             )
-            raise PlayParkError(ErrorCode.UNAVAILABLE, message) from foreign
+            raise NoAnswerError(message, retry_after=_retry_after(response)) from foreign
         if envelope.error is not None:
             raise _as_exception(envelope.error.code, envelope.error.message, response, envelope)
         if envelope.data is None:
@@ -321,10 +388,15 @@ def _as_exception(
 ) -> PlayParkError:
     # A newer server may know codes that this client does not.
     known = ErrorCode(code) if code in set(ErrorCode) else ErrorCode.INTERNAL
-    retry = response.headers.get("Retry-After", "")
     return PlayParkError(
         known,
         message,
         details=envelope.error.details if envelope.error else None,
-        retry_after=float(retry) if retry.isdecimal() else None,
+        retry_after=_retry_after(response),
     )
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds; None for no wish, and for a date, which only foreign servers send."""
+    wish = response.headers.get("Retry-After", "")
+    return float(wish) if wish.isdecimal() and len(wish) < 10 else None

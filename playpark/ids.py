@@ -19,6 +19,7 @@ _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _SHORT_BITS = 35
 _MASK = (1 << _SHORT_BITS) - 1
 _COUNTER_BITS = 22
+_ROUNDS = 6
 MAX_DEVICE_NUMBER = (1 << (_SHORT_BITS - _COUNTER_BITS)) - 1
 LAST_PAIRED_NUMBER = MAX_DEVICE_NUMBER - 64
 """Device numbers beyond it are the server's, besides 0: it sells for all outside clients."""
@@ -102,6 +103,16 @@ def short_code(key: bytes, device_number: int, counter: int) -> str:
     return body + _check_character(body)
 
 
+def short_code_origin(key: bytes, code: str) -> tuple[int, int]:
+    """(device number, counter) that `short_code` made a code of. Any eight Crockford characters
+    have an answer: only the key's owner can tell whether it means something."""
+    value = 0
+    for char in code[:7]:
+        value = value << 5 | CROCKFORD.index(char)
+    number = _permute_back(key, value)
+    return number >> _COUNTER_BITS, number & ((1 << _COUNTER_BITS) - 1)
+
+
 def server_short_code(key: bytes, number: int) -> str:
     """The `number`-th short code of the server itself: device 0, then the numbers above
     LAST_PAIRED_NUMBER, 272 million in all. Raises ValueError beyond."""
@@ -129,12 +140,28 @@ def _permute(key: bytes, value: int) -> int:
     """A four-round unbalanced Feistel permutation of 35-bit numbers (18 + 17 bits)."""
     left_bits, right_bits = 18, 17
     left, right = value >> right_bits, value & ((1 << right_bits) - 1)
-    for round_number in range(6):
-        message = round_number.to_bytes(1, "big") + right.to_bytes(4, "big")
-        digest = int.from_bytes(hmac.digest(key, message, "sha256")[:4], "big")
-        left, right = right, (left ^ digest) & ((1 << left_bits) - 1)
+    for round_number in range(_ROUNDS):
+        mixed = left ^ _mixture(key, round_number, right)
+        left, right = right, mixed & ((1 << left_bits) - 1)
         left_bits, right_bits = right_bits, left_bits
     return (left << right_bits | right) & _MASK
+
+
+def _permute_back(key: bytes, value: int) -> int:
+    """What `_permute` was given: its rounds are even in number, so both halves end where they
+    began."""
+    left_bits, right_bits = 18, 17
+    left, right = value >> right_bits, value & ((1 << right_bits) - 1)
+    for round_number in reversed(range(_ROUNDS)):
+        left_bits, right_bits = right_bits, left_bits
+        mixed = right ^ _mixture(key, round_number, left)
+        left, right = mixed & ((1 << left_bits) - 1), left
+    return left << right_bits | right
+
+
+def _mixture(key: bytes, round_number: int, half: int) -> int:
+    message = round_number.to_bytes(1, "big") + half.to_bytes(4, "big")
+    return int.from_bytes(hmac.digest(key, message, "sha256")[:4], "big")
 
 
 # --- receipt numbers (R29) --------------------------------------------------------------

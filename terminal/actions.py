@@ -1,7 +1,8 @@
 """Every action of the register, once: its keys, the words in the key row, its palette entry.
 
 Key row, palette and keys are made from this list, so none can promise what another lacks. The key
-row shows as many as fit, in this order; the palette all.
+row shows as many as fit, in this order; the palette all. What needs the server stands behind them
+while it is away, and says so (R39).
 """
 
 from collections.abc import Callable
@@ -38,7 +39,8 @@ def _real(till: Till) -> bool:
 @dataclass(frozen=True, slots=True)
 class Action:
     """`keys` as Textual names them; `label` and `words` as the key row does: without words an
-    action stands in the palette only. `needs_server`: offline its key says so (R39)."""
+    action stands in the palette only. `needs_server`: offline its key says so (R39); `needed_for`
+    is how that sentence begins."""
 
     name: str
     keys: tuple[str, ...]
@@ -48,6 +50,7 @@ class Action:
     help: str
     when: Callable[[Till], bool] = _always
     needs_server: bool = False
+    needed_for: str = "This"
 
 
 def _clock(event: TimecardEvent, title: str) -> Action:
@@ -73,6 +76,7 @@ ACTIONS: tuple[Action, ...] = (
         "A supervisor accepts it, or it is counted again.",
         lambda till: _real(till) and till.drawer.unsettled is not None,
         needs_server=True,
+        needed_for="Settling a difference",
     ),
     Action("exact", (), "⏎", "exact", "Take exact cash", "Sell for exact cash.", _basket),
     Action("void", ("f9",), "F9", "void", "Void a line", "Take out the marked line.", _basket),
@@ -88,6 +92,7 @@ ACTIONS: tuple[Action, ...] = (
         "Put the basket aside under a name.",
         lambda till: _basket(till) and not till.training,
         needs_server=True,
+        needed_for="Parking a sale",
     ),
     Action(
         "discount",
@@ -108,6 +113,7 @@ ACTIONS: tuple[Action, ...] = (
         "Whose sale it is: member prices and points.",
         _basket,
         needs_server=True,
+        needed_for="Looking up a member",
     ),
     Action("promo", ("ctrl+o",), "^O", "code", "Promotion code", "Enter or take off.", _basket),
     Action("undo", ("backspace",), "⌫", "undo", "Undo", "Take the last change back.", _basket),
@@ -122,6 +128,15 @@ ACTIONS: tuple[Action, ...] = (
         lambda till: bool(till.papers.due or till.papers.doubtful),
     ),
     Action(
+        "quarantine",
+        ("ctrl+k",),
+        "^K",
+        "refused",
+        "Refused by the server",
+        "What it did not take: send it again, hand it over, export it.",
+        lambda till: _empty(till) and till.store.quarantined_count() > 0,
+    ),
+    Action(
         "find",
         ("ctrl+f", "insert"),
         "^F",
@@ -130,6 +145,7 @@ ACTIONS: tuple[Action, ...] = (
         "By receipt number, code or a scanned ticket.",
         _real,
         needs_server=True,
+        needed_for="Finding a sale, a refund, a void or a copy",
     ),
     Action(
         "resume",
@@ -140,6 +156,7 @@ ACTIONS: tuple[Action, ...] = (
         "Priced as of now.",
         _real,
         needs_server=True,
+        needed_for="Resuming a parked sale",
     ),
     Action(
         "move_cash",
@@ -159,6 +176,7 @@ ACTIONS: tuple[Action, ...] = (
         "The open shift on screen and paper.",
         _real,
         needs_server=True,
+        needed_for="The X report",
     ),
     Action(
         "close_shift",
@@ -170,6 +188,15 @@ ACTIONS: tuple[Action, ...] = (
         lambda till: _empty(till) and till.may(Permission.SHIFT_CLOSE),
     ),
     Action("log_out", ("ctrl+l",), "^L", "log out", "Log out", "Hand the till over.", _empty),
+    Action(
+        "export",
+        (),
+        "export",
+        "",
+        "Export what the server has not seen",
+        "To a file, for the office: where the network stays dead.",
+        lambda till: _empty(till) and till.engine.queued > 0,
+    ),
     _clock(TimecardEvent.CLOCK_IN, "Clock in"),
     _clock(TimecardEvent.CLOCK_OUT, "Clock out"),
     _clock(TimecardEvent.BREAK_START, "Begin a break"),
@@ -195,9 +222,21 @@ def available(till: Till) -> list[Action]:
     ]
 
 
+def waiting(till: Till) -> list[Action]:
+    """The actions that would work now, were the server there."""
+    if _online(till):
+        return []
+    return [each for each in ACTIONS if each.needs_server and each.when(till)]
+
+
 def action_of(key: str, till: Till) -> Action | None:
     """What a key does now, also where it can only say that the server is needed."""
     return next((each for each in ACTIONS if key in each.keys and each.when(till)), None)
+
+
+def of_server(name: str) -> Action | None:
+    """The action of this name, if it needs the server."""
+    return next((each for each in ACTIONS if each.name == name and each.needs_server), None)
 
 
 def named(name: str) -> Action:

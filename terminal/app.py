@@ -16,6 +16,7 @@ from playpark.contracts.pricing import PaymentMethod
 from playpark.contracts.provider import HeartbeatAnswer
 from playpark.contracts.timecards import TimecardEvent
 from playpark.device import StoredOp
+from playpark.device.park_clock import ParkClock
 from playpark.errors import PlayParkError
 from playpark.tui import (
     Confirm,
@@ -25,10 +26,10 @@ from playpark.tui import (
     ParkApp,
     Status,
 )
-from terminal.actions import available, named
+from terminal.actions import available, named, of_server, waiting
 from terminal.counter import TillState
 from terminal.flows.basket import BasketFlow
-from terminal.flows.flow import Left
+from terminal.flows.flow import Flow, Left
 from terminal.flows.service import ServiceFlow
 from terminal.screens.close_shift import CloseShiftDialog
 from terminal.screens.dialogs import PapersInDoubt
@@ -96,12 +97,19 @@ class PosApp(ParkApp):
         if identity:
             parts.append(f"till {identity.device_code}")
         if till.employee:
-            parts.append(till.employee.name)
+            if till.counter.needs_pin:  # in front, where no narrow screen cuts it off
+                parts.insert(0, f"{till.employee.name} (offline)")
+            else:
+                parts.append(till.employee.name)
         if till.shift:
             parts.append(f"shift {till.shift.occurred_at.astimezone(zone):%H:%M}")
         notes = (till.papers.printer_state,) if store else ()
-        if waiting := len(till.giving_back.waiting):
-            notes = (f"{waiting} NOT ANSWERED", *notes)
+        if unanswered := len(till.giving_back.waiting):
+            notes = (f"{unanswered} NOT ANSWERED", *notes)
+        if refused := till.store.quarantined_count():
+            notes = (f"{refused} REFUSED", *notes)
+        if isinstance(self._clock, ParkClock) and self._clock.warns:
+            notes = ("CLOCK WRONG", *notes)
         return Status(
             title=" · ".join(parts),
             now=self._clock.now().astimezone(zone),
@@ -116,6 +124,12 @@ class PosApp(ParkApp):
                 yield SystemCommand(
                     f"{action.title} ({action.label})",
                     action.help,
+                    partial(screen.post_message, RegisterScreen.Chosen(action.name)),
+                )
+            for action in waiting(self.till):
+                yield SystemCommand(
+                    f"{action.title} ({action.label}): needs the server",
+                    "It does not answer now.",
                     partial(screen.post_message, RegisterScreen.Chosen(action.name)),
                 )
         else:
@@ -247,10 +261,12 @@ class PosApp(ParkApp):
             "find": lambda: service.find(event.text),
             "move_cash": service.move_cash,
             "x_report": service.x_report,
+            "quarantine": service.quarantine,
+            "export": service.export,
             "difference": service.difference,
         }
         try:
-            done = await self._told(flows[event.name]())
+            done = await self._told(self._with_server(basket, event.name, flows[event.name]))
             if isinstance(done, StoredOp):
                 self.run_worker(self.till.deliver(done), group="pay")
         finally:
@@ -258,6 +274,14 @@ class PosApp(ParkApp):
                 if isinstance(screen, RegisterScreen):
                     screen.held = False
                     screen.renew()
+
+    async def _with_server(
+        self, flow: Flow, name: str, begin: Callable[[], Awaitable[object]]
+    ) -> object:
+        """Begin a flow; what needs the server sees to it first that it can be asked (R39)."""
+        if (action := of_server(name)) is not None:
+            await flow.server(action.needed_for)
+        return await begin()
 
     async def _told(self, doing: Awaitable[object]) -> object:
         """What was done; a refusal is told, and a dialog that was left is no refusal."""

@@ -14,9 +14,9 @@ from playpark.printing.transport import PrinterTarget
 from playpark.tui import PairingDetails
 from terminal.app import PosApp
 from terminal.printer import PaperPrinter
+from terminal.refused import FILE_NAME
 from terminal.till import Till
 
-FILE_NAME = "till.db"
 _ADDRESS = re.compile(r"https?://([\w.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/?")
 
 

@@ -17,11 +17,13 @@ from playpark.clock import Clock, business_date, park_zone
 from playpark.contracts.approvals import ReasonCodeView, ReasonKind
 from playpark.contracts.employees import EmployeeSession, EmployeeView, Permission
 from playpark.contracts.snapshot import CatalogSnapshot
-from playpark.contracts.sync import OpKind
+from playpark.contracts.sync import LocalOutcome, OpKind
 from playpark.device import Allocator, DeviceStore, StoredOp, SyncEngine
 from playpark.errors import ErrorCode, PlayParkError
 
-OFFLINE = "This needs the server, which does not answer: try again when online."
+OFFLINE = "{} needs the server, which does not answer: try again when online."
+PIN_FIRST = "The server wants your PIN once more: press the key again and type it."
+_SESSION_OVER = {ErrorCode.UNAUTHENTICATED, ErrorCode.TOKEN_EXPIRED}
 ASK_DEADLINE_S = 6.0
 """How long a cashier waits for what was asked."""
 T = TypeVar("T")
@@ -55,6 +57,10 @@ class Counter:
         self.shift = open_shift_on(store)
         """The operation that opened the shift of now; its op_id is the shift id."""
         self.session: EmployeeSession | None = None
+        self.alone: EmployeeView | None = None
+        """Who logged in without the server, until they have typed their PIN for it (R39)."""
+        self.email = ""
+        """The address of who is logged in."""
         self.training = False
         self.paying = False
         self.notice = Notice("")
@@ -66,7 +72,7 @@ class Counter:
     def state(self) -> TillState:
         if self.catalog is None:
             return TillState.UNPAIRED
-        if self.session is None:
+        if self.employee is None:
             return TillState.LOGGED_OUT
         if self.shift is None:
             return TillState.NO_SHIFT
@@ -74,7 +80,13 @@ class Counter:
 
     @property
     def employee(self) -> EmployeeView | None:
-        return self.session.employee if self.session else None
+        return self.session.employee if self.session else self.alone
+
+    @property
+    def needs_pin(self) -> bool:
+        """Somebody works here whom the server has not seen: before it does anything in their
+        name, it wants their PIN."""
+        return self.session is None and self.alone is not None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -135,8 +147,10 @@ class Counter:
         op_id: str | None = None,
         approval: str | None = None,
         memo: dict[str, Any] | None = None,
+        local: Callable[[Allocator, dict[str, Any]], LocalOutcome] | None = None,
     ) -> StoredOp:
-        """Record an operation of who is logged in, in the shift of now (R14)."""
+        """Record an operation of who is logged in, in the shift of now (R14). `local` says what
+        the till did by itself, once the body stands."""
         return await asyncio.to_thread(
             self.store.append,
             kind,
@@ -149,14 +163,18 @@ class Counter:
             op_id=op_id,
             approval=approval,
             memo=memo,
+            local=local,
         )
 
     async def ask(self, call: Callable[[ApiClient], Awaitable[T]]) -> T:
         """Ask the server something in the employee's name; their session is renewed where it has
         run out. What comes of it tells the status bar whether the server is there.
 
-        Raises PlayParkError: E_UNAVAILABLE offline, E_CONFLICT where nobody is logged in.
+        Raises PlayParkError: E_UNAVAILABLE offline, E_CONFLICT where nobody is logged in,
+        E_UNAUTHENTICATED where the server wants the PIN first.
         """
+        if self.needs_pin:
+            raise PlayParkError(ErrorCode.UNAUTHENTICATED, PIN_FIRST)
         if self.session is None:
             raise PlayParkError(ErrorCode.CONFLICT, "Nobody is logged in here: log in first.")
         try:
@@ -177,17 +195,23 @@ class Counter:
         except PlayParkError as refused:
             if refused.code is not ErrorCode.TOKEN_EXPIRED:
                 raise
-        renewed = await self.client.acting(None).refresh(session.refresh_token)
+        try:
+            renewed = await self.client.acting(None).refresh(session.refresh_token)
+        except PlayParkError as refused:
+            if refused.code in _SESSION_OVER and self.session is session:
+                self.session, self.alone = None, session.employee
+                raise PlayParkError(ErrorCode.UNAUTHENTICATED, PIN_FIRST) from refused
+            raise
         if self.session is session:  # nobody has logged out meanwhile
             self.session = renewed
         return await call(self.client.acting(renewed.access_token))
 
-    def need_server(self) -> None:
+    def need_server(self, what: str = "This") -> None:
         """Raises E_UNAVAILABLE offline: what is asked here cannot wait (R39). It is looked for
         at once, so that the next try may find it."""
         if not self.engine.reachable:
             self.engine.wake()
-            raise PlayParkError(ErrorCode.UNAVAILABLE, OFFLINE)
+            raise PlayParkError(ErrorCode.UNAVAILABLE, OFFLINE.format(what))
 
 
 def open_shift_on(store: DeviceStore) -> StoredOp | None:

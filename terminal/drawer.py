@@ -158,7 +158,7 @@ class Drawer:
         self._papers.expect(op)
         self.closing = Closing(op.op_id, opened.op_id, total)
         counter.tell("")
-        answer = await counter.engine.submit(op.op_id, CLOSE_DEADLINE_S)
+        answer = await counter.engine.submit(op.op_id, CLOSE_DEADLINE_S, patient=True)
         if answer is None:
             await self._papers.print_alone(slips.provisional_z(counter, opened, op))
 
@@ -236,7 +236,7 @@ class Drawer:
             OpKind.SHIFT_ADJUSTMENT, lambda _: body, committed=False, prints=True, approval=token
         )
         self._papers.expect(op)
-        result = await counter.engine.submit(op.op_id, CLOSE_DEADLINE_S)
+        result = await counter.engine.submit(op.op_id, CLOSE_DEADLINE_S, patient=True)
         if result is None:
             message = "The server has not answered: it is asked again, the slip prints then."
             raise PlayParkError(ErrorCode.UNAVAILABLE, message)

@@ -85,7 +85,7 @@ class Finding:
     async def find_sold(self, op: StoredOp) -> FoundSale:
         """The sale of an operation of this till. Raises PlayParkError where it has not arrived."""
         if op.state is OpState.PENDING:
-            await self._counter.engine.submit(op.op_id, DEADLINE_S)
+            await self._counter.engine.submit(op.op_id, DEADLINE_S, patient=True)
             op = self._counter.store.op(op.op_id) or op
         if op.state is OpState.PENDING:
             message = f"Sale {op.receipt_no} has not arrived at the server yet: wait till it has."

@@ -271,7 +271,7 @@ class GivingBack:
         self._papers.expect(op)
         self._counter.changed()
         try:
-            await self._counter.engine.submit(op.op_id, DEADLINE_S)
+            await self._counter.engine.submit(op.op_id, DEADLINE_S, patient=True)
         finally:
             self._asking.discard(op.op_id)
         return self.outcomes[op.op_id]

@@ -6,7 +6,7 @@ copy (docs/decisions/0008).
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,8 +20,12 @@ from terminal.printer import NO_PRINTER, Paper, ReceiptPrinter
 
 Draw = Callable[[StoredOp, dict[str, Any]], list[Paper]]
 """The papers of an applied operation, from the server's answer."""
-DrawAtOnce = Callable[[StoredOp], list[Paper]]
-"""The papers that need no answer: they come out as soon as the operation is on the disk."""
+DrawAtOnce = Callable[[StoredOp], list[Paper] | None]
+"""The papers that need no answer: they come out as soon as the operation is on the disk. None where
+this one needs it."""
+DoAlone = Callable[[StoredOp], Awaitable[StoredOp | None]]
+"""What the till does where no answer comes: the operation with what its papers need, or None where
+they wait for the server."""
 
 
 class Papers:
@@ -45,6 +49,7 @@ class Papers:
         self._moved = moved
         self._draw: dict[OpKind, Draw] = {}
         self._draw_at_once: dict[OpKind, DrawAtOnce] = {}
+        self._do_alone: dict[OpKind, DoAlone] = {}
         self._papers: dict[str, list[Paper]] = {}
         """Papers at hand that are not all out. Tickets have tokens: they live here only."""
         self._queue: asyncio.Queue[tuple[str, PrintState]] = asyncio.Queue()
@@ -53,18 +58,23 @@ class Papers:
         self._printing = asyncio.Lock()
         """A printer takes one paper after the other: reports print beside the queue."""
         for op in store.unprinted():
-            if op.state is not OpState.REJECTED:
+            # What this till has signed is in a guest's hand, whatever the server says of it.
+            if op.state in {OpState.PENDING, OpState.APPLIED} or op.local is not None:
                 self._waiting[op.op_id], self._ops[op.op_id] = op.printing, op
         self.error: str | None = None
         """Why the printer does not print; None while it does."""
         engine.listen(self._heard)
 
     def learn(
-        self, draw: Mapping[OpKind, Draw], at_once: Mapping[OpKind, DrawAtOnce] | None = None
+        self,
+        draw: Mapping[OpKind, Draw],
+        at_once: Mapping[OpKind, DrawAtOnce] | None = None,
+        alone: Mapping[OpKind, DoAlone] | None = None,
     ) -> None:
         """How the papers of these kinds of operations are made."""
         self._draw |= draw
         self._draw_at_once |= at_once or {}
+        self._do_alone |= alone or {}
 
     @property
     def printer_state(self) -> str:
@@ -94,12 +104,39 @@ class Papers:
         """Each operation of these with the papers of it that are in doubt, in words."""
         return [self._words(self._ops[op_id]) for op_id in op_ids if op_id in self._ops]
 
+    def is_due(self, op: StoredOp) -> bool:
+        """Whether papers of an operation are to come that nobody waits for at this moment."""
+        return op.printing in {PrintState.DUE, PrintState.DOUBTFUL} and (
+            op.op_id not in self._waiting
+        )
+
     def expect(self, op: StoredOp) -> None:
         """An operation was recorded: its papers are due, at once or with the server's answer."""
         self._waiting[op.op_id], self._ops[op.op_id] = op.printing, op
-        if at_once := self._draw_at_once.get(op.kind):
-            self._papers[op.op_id] = at_once(op)
+        if self._at_hand(op):
             self._queue.put_nowait((op.op_id, PrintState.DUE))
+
+    async def without_answer(self, op: StoredOp) -> bool:
+        """No answer came in time: print what the till can by itself. False where the papers wait
+        for the server, or came from it after all."""
+        if op.op_id not in self._waiting or op.kind not in self._do_alone:
+            return False
+        done = await self._do_alone[op.kind](op)
+        if done is None or op.op_id not in self._waiting:
+            return False
+        # What may be out already waits for a person still.
+        self._ops[op.op_id] = done
+        if ready := self._at_hand(done):
+            self._queue.put_nowait((op.op_id, PrintState.DUE))
+        return ready
+
+    def _at_hand(self, op: StoredOp) -> bool:
+        """Whether the papers of an operation are there, made by the till where it can."""
+        if op.op_id not in self._papers and (at_once := self._draw_at_once.get(op.kind)):
+            papers = at_once(op)
+            if papers is not None:
+                self._papers[op.op_id] = papers
+        return op.op_id in self._papers
 
     async def run(self) -> None:
         """Print what is there, until cancelled."""
@@ -132,12 +169,10 @@ class Papers:
             if state is None:
                 continue
             op = self._ops[op_id]
-            if op_id not in self._papers and (at_once := self._draw_at_once.get(op.kind)):
-                self._papers[op_id] = at_once(op)
-            if op_id in self._papers:
+            if self._at_hand(op):
                 self._queue.put_nowait((op_id, state))
             elif await self._engine.submit(op_id, deadline) is None:
-                missing += 1
+                missing += not await self.without_answer(op)
             elif state is PrintState.DOUBTFUL:
                 self._queue.put_nowait((op_id, state))
         return missing
@@ -156,14 +191,12 @@ class Papers:
     def _heard(self, op: StoredOp, result: OpResult) -> None:
         if op.op_id not in self._waiting or op.kind not in self._draw:
             return
+        if (at_once := self._draw_at_once.get(op.kind)) and at_once(op) is not None:
+            return  # these tickets are the till's own: those of a late answer are none (R23)
         if op.state is OpState.APPLIED and result.status is OpStatus.REJECTED:
             self._tell(f"{op.receipt_no} is sold; its tickets cannot be had now. Ctrl+R.", True)
             return
         if result.status is OpStatus.REJECTED:
-            if op.kind is OpKind.SALE:
-                reason = result.message or "it gave no reason"
-                sentence = f"The server refused sale {op.receipt_no}: {reason}"
-                self._tell(f"{sentence} Call the supervisor.", True)
             self._forget(op.op_id)
             return
         try:

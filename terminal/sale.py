@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from playpark.contracts.pricing import PaymentIn, PaymentMethod, PricedCart, Rung
 from playpark.contracts.sales import SaleAnswer, SaleIn, SaleView
@@ -16,6 +17,7 @@ from playpark.printing.document import Document
 from playpark.printing.letterhead import Letterhead
 from playpark.printing.receipt_notes import ReceiptNotes
 from playpark.printing.templates import receipt_document, ticket_document
+from terminal.alone import SOLD, SoldHere, answer_of, sold_here, tokens_of
 from terminal.basket import Basket, tickets_per_unit
 from terminal.printer import Paper
 
@@ -35,6 +37,8 @@ class SaleDraft:
     occurred_at: datetime
     business_date: date
     training: bool = False
+    device_id: str = ""
+    cashier_name: str | None = None
 
     def body(self, allocator: Allocator) -> dict[str, Any]:
         """The request body of `POST /v1/sales`: number, ticket ids and codes included."""
@@ -58,6 +62,17 @@ class SaleDraft:
             **more,
         )
         return sale.model_dump(mode="json", exclude_unset=True)
+
+    def memo(self) -> dict[str, Any]:
+        """What the till keeps beside the body for its papers."""
+        kept = self.sold_here().model_dump(mode="json", exclude_defaults=True)
+        return {**self.notes().model_dump(mode="json"), SOLD: kept}
+
+    def sold_here(self) -> SoldHere:
+        """What its papers need beyond the body."""
+        return SoldHere.of(
+            self.priced, self.catalog, device_id=self.device_id, cashier_name=self.cashier_name
+        )
 
     def notes(self) -> ReceiptNotes:
         """What the receipt says beyond the sale."""
@@ -90,6 +105,17 @@ def papers_of_op(op: StoredOp, result: dict[str, Any]) -> list[Paper]:
     Raises ValidationError where the answer is none."""
     notes = ReceiptNotes.model_validate(op.memo) if op.memo else None
     return papers_of(SaleAnswer.model_validate(result), notes)
+
+
+def papers_alone(op: StoredOp, zone: ZoneInfo) -> list[Paper] | None:
+    """The papers of a sale whose tickets the till has signed by itself; None where it has not."""
+    known, tokens = sold_here(op), tokens_of(op)
+    if known is None or tokens is None:
+        return None
+    notes = ReceiptNotes.model_validate(op.memo)
+    # The guest's points after this sale are the server's to say.
+    notes = notes.model_copy(update={"points_balance": None})
+    return papers_of(answer_of(op, known, tokens, zone), notes)
 
 
 def receipt_paper(sale: SaleView, notes: ReceiptNotes | None, *, kick: bool = False) -> Paper:

@@ -4,9 +4,11 @@ A sale is on the disk when `pay` returns, whatever happens to the network, the p
 program after that.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -15,14 +17,16 @@ from playpark.contracts.catalog import PackageView
 from playpark.contracts.employees import Permission
 from playpark.contracts.pricing import PaymentIn, PaymentMethod, PricedCart
 from playpark.contracts.rules import DiscountLevel, DiscountView
-from playpark.contracts.sync import OpKind, OpResult
-from playpark.device import PrintState, StoredOp
+from playpark.contracts.sync import LocalOutcome, OpKind, OpResult
+from playpark.device import Allocator, OpState, PrintState, StoredOp
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.money import format_satang, percent_of
 from terminal import sale
+from terminal.alone import sold_here, tokens_of
 from terminal.approvals import Question
 from terminal.basket import Basket, Guest
 from terminal.counter import Counter
+from terminal.outage import Outage
 from terminal.papers import Papers
 from terminal.sale import SaleDraft, Sold
 from terminal.tender import Split, Way, way_of, way_payment, ways
@@ -46,9 +50,10 @@ class _Approved:
 class Selling:
     """What is rung now, and the last sales."""
 
-    def __init__(self, counter: Counter, papers: Papers) -> None:
+    def __init__(self, counter: Counter, papers: Papers, outage: Outage) -> None:
         self._counter = counter
         self._papers = papers
+        self._outage = outage
         self.basket = Basket()
         self.priced: PricedCart | None = None
         self.sold: Sold | None = None
@@ -56,7 +61,11 @@ class Selling:
         self.last_sales = [Sold.of(op) for op in counter.store.recent([OpKind.SALE], LAST_SALES)]
         self._op_id = counter.store.new_id()
         self._approved: _Approved | None = None
-        papers.learn({OpKind.SALE: sale.papers_of_op})
+        papers.learn(
+            {OpKind.SALE: sale.papers_of_op},
+            {OpKind.SALE: lambda op: sale.papers_alone(op, counter.zone)},
+            {OpKind.SALE: self._sign_now},
+        )
         counter.engine.listen(self._heard)
 
     # --- the basket -----------------------------------------------------------------------
@@ -303,11 +312,19 @@ class Selling:
         payment = way.payment(due, tendered=given if cash else None, reference=reference)
         return await self.pay_by([payment] if due or not cash else [], at)
 
+    async def ready(self) -> None:
+        """Raises PlayParkError where this basket cannot be sold now: call it before money is
+        taken (R22, R36, R39)."""
+        if self.priced is not None:
+            await self._outage.allow(self.priced, self.basket.rung)
+
     async def pay_by(self, payments: Sequence[PaymentIn], at: datetime | None = None) -> StoredOp:
         """Record the sale: the money is taken, at the price of `at`, else of now. On the disk
         when this returns (R14, R34).
 
-        `deliver` sends it and prints. Raises PlayParkError; then nothing was sold.
+        `deliver` sends it and prints; while the line is not online its tickets are signed here.
+        Without `at` no money has been taken yet: what cannot be sold now is refused. Raises
+        PlayParkError; then nothing was sold.
         """
         counter = self._counter
         catalog = counter.selling()
@@ -324,6 +341,8 @@ class Selling:
         self._refuse_another_price(shown, now)
         priced = self.preview(payments, now)
         _check_paid(priced, payments)
+        if at is None:
+            await self._outage.allow(priced, self.basket.rung)
         # The draft must not change under the thread that records it.
         basket = Basket(self.basket.rung)
         draft = SaleDraft(
@@ -334,18 +353,12 @@ class Selling:
             occurred_at=now,
             business_date=counter.business_date(now),
             training=counter.training,
+            device_id=counter.store.identity.device_id if counter.store.identity else "",
+            cashier_name=counter.employee.name,
         )
         counter.paying = True
         try:
-            op = await counter.append(
-                OpKind.SALE,
-                draft.body,
-                prints=True,
-                at=now,
-                op_id=self._op_id,
-                approval=self._approved.token if self._approved else None,
-                memo=draft.notes().model_dump(mode="json"),
-            )
+            op = await self._record(draft, money_is_taken=at is not None)
         finally:
             counter.paying = False
         self.empty()
@@ -359,7 +372,9 @@ class Selling:
         """Send a recorded sale; its papers print with the answer, now or later."""
         engine = self._counter.engine
         result = await engine.submit(op.op_id, SALE_DEADLINE_S)
-        if result is None and self.sold is not None and self.sold.op_id == op.op_id:
+        if result is not None or await self._printed_alone(op):
+            return
+        if self.sold is not None and self.sold.op_id == op.op_id:
             state = engine.state
             # A server that answers and does not take it says why.
             reason = state.last_error or "the server is busy"
@@ -372,6 +387,62 @@ class Selling:
         self._approved = None
         self._op_id = self._counter.store.new_id()
 
+    # --- without the server ---------------------------------------------------------------
+
+    async def _record(self, draft: SaleDraft, *, money_is_taken: bool) -> StoredOp:
+        """The sale on the disk, with its tickets signed where the server is away."""
+        if self._counter.engine.online or draft.training:
+            return await self._append(draft, signed=False)
+        try:
+            return await self._append(draft, signed=True)
+        except PlayParkError as refused:
+            if not money_is_taken or refused.code is not ErrorCode.CONFLICT:
+                raise
+        return await self._append(draft, signed=False)  # the tickets wait for the server
+
+    async def _append(self, draft: SaleDraft, *, signed: bool) -> StoredOp:
+        counter, known = self._counter, draft.sold_here()
+        at = counter.clock.now()
+
+        def sign(allocator: Allocator, body: dict[str, Any]) -> LocalOutcome:
+            return self._outage.sign(allocator, body, known, at)
+
+        return await counter.append(
+            OpKind.SALE,
+            draft.body,
+            prints=True,
+            at=draft.occurred_at,
+            op_id=self._op_id,
+            approval=self._approved.token if self._approved else None,
+            memo=draft.memo(),
+            local=sign if signed else None,
+        )
+
+    async def _printed_alone(self, op: StoredOp) -> bool:
+        """No answer in time: whether the till prints it, or the answer came after all."""
+        if tokens_of(op) is not None or await self._papers.without_answer(op):
+            return True
+        known = await asyncio.to_thread(self._counter.store.op, op.op_id)
+        return known is not None and known.state is not OpState.PENDING
+
+    async def _sign_now(self, op: StoredOp) -> StoredOp | None:
+        """Sign the tickets of a sale that is on the disk and has no answer (R22, R23); None where
+        it has one, or where they wait for the server."""
+        counter, known = self._counter, sold_here(op)
+        if known is None or counter.engine.turned_away:
+            return None
+        at = counter.clock.now()
+
+        def sign(allocator: Allocator) -> LocalOutcome:
+            return self._outage.sign(allocator, op.body, known, at)
+
+        try:
+            return await asyncio.to_thread(counter.store.record_printed, op.op_id, sign)
+        except PlayParkError as refused:
+            if refused.code is not ErrorCode.CONFLICT:
+                counter.tell(refused.message, refused=True)
+            return None
+
     # --- inside ---------------------------------------------------------------------------
 
     def _refuse_another_price(self, shown: PricedCart, now: datetime) -> None:
@@ -382,12 +453,17 @@ class Selling:
             message = f"The price is {is_now} now, not {was}: tell the guest, then pay again."
             raise PlayParkError(ErrorCode.PRICE_CHANGED, message)
 
-    def _heard(self, op: StoredOp, _result: OpResult) -> None:
-        if op.kind is OpKind.SALE:
-            self.last_sales = [
-                Sold.of(op) if each.op_id == op.op_id else each for each in self.last_sales
-            ]
-            self._counter.changed()
+    def _heard(self, op: StoredOp, result: OpResult) -> None:
+        if op.kind is not OpKind.SALE:
+            return
+        self.last_sales = [
+            Sold.of(op) if each.op_id == op.op_id else each for each in self.last_sales
+        ]
+        if op.state is OpState.REJECTED:
+            reason = result.message or "it gave no reason"
+            sentence = f"The server refused sale {op.receipt_no}: {reason}"
+            self._counter.tell(f"{sentence} Call the supervisor.", refused=True)
+        self._counter.changed()
 
     def printed(self, op_id: str, state: PrintState) -> None:
         """A paper moved: the list of the last sales shows it."""

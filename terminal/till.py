@@ -8,12 +8,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from pydantic import ValidationError
-
 from playpark.client import ApiClient
 from playpark.clock import Clock
 from playpark.contracts.catalog import PackageView
-from playpark.contracts.employees import EmployeeLoginIn, EmployeeView, Permission
+from playpark.contracts.employees import EmployeeView, Permission
 from playpark.contracts.pricing import PaymentMethod, PricedCart
 from playpark.contracts.provider import HeartbeatAnswer
 from playpark.contracts.tenancy import DeviceType
@@ -22,13 +20,13 @@ from playpark.device import (
     Heart,
     OfflineTickets,
     PrintState,
-    RecentEmployee,
     StoredOp,
     SyncEngine,
     find_safe,
     login,
     pair,
 )
+from playpark.device.offline_login import OfflinePeople
 from playpark.errors import ErrorCode, PlayParkError
 from terminal.approvals import Approvals
 from terminal.basket import Basket
@@ -36,9 +34,12 @@ from terminal.counter import Counter, Notice, TillState
 from terminal.drawer import Closing, Drawer
 from terminal.finding import Finding
 from terminal.giving_back import GivingBack
+from terminal.outage import Outage
 from terminal.papers import Papers
 from terminal.parking import Guests, Parking
+from terminal.people import ALONE_INSTEAD, People
 from terminal.printer import ReceiptPrinter
+from terminal.refused import Refused
 from terminal.sale import Sold
 from terminal.selling import SALE_DEADLINE_S, Selling
 
@@ -53,15 +54,19 @@ class Till:
         self, store: DeviceStore, client: ApiClient, clock: Clock, printer: ReceiptPrinter
     ) -> None:
         self.counter = Counter(store, client, clock)
-        self.offline_tickets = OfflineTickets(store, find_safe())
+        safe = find_safe()
+        self.offline_tickets = OfflineTickets(store, safe)
+        self.people = People(self.counter, OfflinePeople(store, safe))
         self.papers = Papers(store, self.counter.engine, printer, self.tell, self._printed)
         self.approvals = Approvals(self.counter)
-        self.selling = Selling(self.counter, self.papers)
+        self.outage = Outage(self.counter, self.offline_tickets)
+        self.selling = Selling(self.counter, self.papers, self.outage)
         self.drawer = Drawer(self.counter, self.papers)
         self.finding = Finding(self.counter)
         self.giving_back = GivingBack(self.counter, self.papers)
         self.parking = Parking(self.counter, self.selling)
         self.guests = Guests(self.counter)
+        self.refused = Refused(self.counter, self.papers)
 
     # --- what a screen asks ---------------------------------------------------------------
 
@@ -167,32 +172,33 @@ class Till:
         self.tell("")
 
     async def log_in(self, email: str, pin: str, code: str | None = None) -> None:
-        """Log an employee in and refresh the catalogue. Raises PlayParkError: wrong PIN, locked,
-        code missing (details `totp`), not allowed to sell, server not reachable."""
+        """Log an employee in and refresh the catalogue; where the server does not answer, somebody
+        who logged in here lately (R39). Raises PlayParkError: wrong PIN, locked, code missing
+        (details `totp`), not allowed to sell, unknown here while the server is away."""
         counter = self.counter
         try:
-            body = EmployeeLoginIn(email=email, pin=pin, totp=code)
-        except ValidationError as wrong:
-            message = "Type an email address, such as nok@park.example, and a PIN of 4 to 8 digits."
-            raise PlayParkError(ErrorCode.VALIDATION, message) from wrong
-        if counter.client.device_token is None:
-            await login(counter.store, counter.client)
-        # On a connection of its own name: the device's token syncs, and who acted stands in
-        # each operation (R14, R35).
-        try:
-            session = await counter.client.acting(None).login_employee(body)
+            session = await self.people.ask_server(email, pin, code)
         except PlayParkError as refused:
-            if refused.code is not ErrorCode.TOKEN_EXPIRED:
+            if refused.code not in ALONE_INSTEAD:
                 raise
-            await login(counter.store, counter.client)
-            session = await counter.client.acting(None).login_employee(body)
-        who, now = session.employee, counter.clock.now()
-        seen = RecentEmployee(employee_id=who.employee_id, name=who.name, email=email, seen_at=now)
-        await asyncio.to_thread(counter.store.remember_employee, seen)
+            counter.alone = await self.people.log_in_alone(email, pin)
+            counter.email = email
+            self.tell("")
+            return
         await self.refresh_catalog()
-        counter.session = session
+        counter.session, counter.alone, counter.email = session, None, email
         counter.engine.note(None)
         self.tell("")
+
+    async def prove(self, pin: str) -> None:
+        """The PIN of who logged in without the server, for the server: from here on it acts in
+        their name. Raises PlayParkError: wrong PIN, suspended, not reachable."""
+        counter = self.counter
+        session = await self.people.ask_server(counter.email, pin)
+        if counter.alone is not None:  # nobody has logged out meanwhile
+            counter.session, counter.alone = session, None
+        counter.engine.note(None)
+        counter.changed()
 
     async def refresh_catalog(self) -> None:
         """Take the newest prices, but never under a basket that is being rung (R12)."""
@@ -209,7 +215,7 @@ class Till:
     async def log_out(self) -> None:
         """End the employee's session; always possible, queue or not (R37)."""
         session, self.counter.session = self.counter.session, None
-        self.counter.training = False
+        self.counter.alone, self.counter.training = None, False
         self.selling.empty()
         self.tell("")
         if session is None:

@@ -52,6 +52,7 @@ ACTION_PERMISSION: dict[ApprovalAction, Permission | None] = {
     ApprovalAction.CASH_VARIANCE: None,
     ApprovalAction.SHIFT_ADJUSTMENT: None,
     ApprovalAction.X_REPORT: Permission.REPORTS_VIEW,
+    ApprovalAction.DEAD_LETTER: None,
 }
 """What the approver must be allowed to do themselves, besides `approve`."""
 

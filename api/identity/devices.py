@@ -16,7 +16,7 @@ from api.identity.repository import (
     TenantStores,
 )
 from api.platform.authority import DeviceAuthority
-from api.platform.jwt import LIFETIME, Claims, TokenType
+from api.platform.jwt import LIFETIME, SYNC_REVIEW, Claims, TokenType
 from api.platform.repository import find_anywhere
 from api.platform.services import Platform
 from api.platform.uow import Work
@@ -181,7 +181,9 @@ async def _create(
 
 async def login(platform: Platform, body: DeviceLoginIn) -> DeviceSession:
     """Exchange a device token for a short-lived access token. Wrong id and wrong token look and
-    take the same; a pending, suspended or revoked device gets its 403 (R43)."""
+    take the same; a pending, suspended or revoked device gets its 403 (R43). For 30 days after its
+    revocation it gets a token instead that is good for handing in what it still holds, and for
+    nothing else (R38)."""
     work = platform.uow.reading()
     device = await find_anywhere(work, Device, body.device_id)
     expected = device.token_hash if device else secret_hash("")
@@ -194,6 +196,7 @@ async def login(platform: Platform, body: DeviceLoginIn) -> DeviceSession:
     tenant = await TenantRepository(work, *area).find_one(_id=device.tenant_id)
     if authority is None or store is None or tenant is None:
         raise RuntimeError("device without store")  # the pairing transaction makes all of them
+    review = authority.may_be_reviewed(work.now)
     try:
         authority.check_device()
     except PlayParkError as refusal:
@@ -201,7 +204,8 @@ async def login(platform: Platform, body: DeviceLoginIn) -> DeviceSession:
         await platform.note_refusal(
             platform.uow, asking, refusal.code, "POST /v1/auth/device/login"
         )
-        raise
+        if not review or refusal.code is not ErrorCode.DEVICE_REVOKED:
+            raise
     # The authority was read before: a rotation in between has made its version a dead one, or the
     # token no longer the device's.
     used = {"last_login_at": work.now, "token_used_at": work.now}
@@ -220,9 +224,10 @@ async def login(platform: Platform, body: DeviceLoginIn) -> DeviceSession:
         jti=new_ulid(),
     )
     scope = authority.scope(None)
-    sells = scope.device.caps.can_sell
+    sells = scope.device.caps.can_sell and not review
+    scopes = [SYNC_REVIEW if review else "device"]
     return DeviceSession(
-        access_token=platform.jwt.issue(claims, work.now, scopes=["device"]),
+        access_token=platform.jwt.issue(claims, work.now, scopes=scopes),
         expires_in=int(LIFETIME[TokenType.DEVICE].total_seconds()),
         device=device_view(known),
         store=store_view(store, tenant),

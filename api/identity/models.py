@@ -122,6 +122,13 @@ class Device(Model):
     last_login_at: StoredTime | None = None
     token_used_at: StoredTime | None = None
     """The last login with the present token."""
+    revoked_at: StoredTime | None = None
+    rewound_at: str | None = None
+    """The place, `epoch.seq`, where its store was last found to be set back or copied (R38)."""
+    qa: dict[str, Any] = {}
+    """The simulator's switches that are on; `qa_version` counts their changes."""
+    qa_version: int = 0
+    qa_set_at: StoredTime | None = None
 
 
 class Employee(Model):

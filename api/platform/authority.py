@@ -5,7 +5,7 @@ they bite on the next request. Issued permissions are never trusted, only this d
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from api.platform.documents import UNSTAMPED, Field, Model, ODMConfigDict, StoredTime, ascending
@@ -32,14 +32,18 @@ _DEVICE_REFUSALS = {
 }
 
 
+REVIEW_LASTS = timedelta(days=30)
+"""How long after its revocation a device may hand in what it still holds."""
+
+
 class DeviceAuthority(Model):
     """Everything that a request of this device may rely on.
 
     `employees`: {employee_id: {status, ver, sid, name, roles, permissions, since, refresh_jti,
     refreshed_at, proved_at, stores}}, those who are logged in here; `stores` is {store_id: {roles,
     permissions}} on ADMIN devices. `features` holds what is switched off or on, by name; what is
-    missing is on. `id` is the device's; a login without a device has one of its own, which is not
-    `paired`.
+    missing is on. `qa` has the simulator's switches. `id` is the device's; a login without a device
+    has one of its own, which is not `paired`.
     """
 
     model_config = ODMConfigDict(
@@ -59,11 +63,13 @@ class DeviceAuthority(Model):
     device_name: str
     device_status: DeviceStatus
     device_ver: int = 1
+    revoked_at: StoredTime | None = None
     paired: bool = True
     caps: dict[str, Any] = {}
     features: dict[str, bool] = {}
     catalog_version: int = 0
     key_version: int = 0
+    qa: dict[str, Any] = {}
     employees: dict[str, dict[str, Any]] = {}
 
     def lapsed(self, now: datetime) -> list[str]:
@@ -94,6 +100,7 @@ class DeviceAuthority(Model):
                 caps=DeviceCaps.model_validate(self.caps),
                 paired=self.paired,
                 ver=self.device_ver,
+                qa=self.qa,
             ),
             actor=people.get(employee_id) if employee_id else None,
             catalog_version=self.catalog_version,
@@ -122,11 +129,21 @@ class DeviceAuthority(Model):
 
     def check_device(self) -> None:
         """Raises the refusal of a tenant or device that may not act."""
+        self.check_tenant()
+        if refusal := _DEVICE_REFUSALS.get(self.device_status):
+            raise PlayParkError(*refusal)
+
+    def check_tenant(self) -> None:
+        """Raises the refusal of a suspended tenant."""
         if self.tenant_status != "active":
             message = "This park's account is suspended: ask the operator."
             raise PlayParkError(ErrorCode.TENANT_SUSPENDED, message)
-        if refusal := _DEVICE_REFUSALS.get(self.device_status):
-            raise PlayParkError(*refusal)
+
+    def may_be_reviewed(self, now: datetime) -> bool:
+        """Whether it was revoked so lately that what it still holds is taken for a review (R38)."""
+        if self.device_status is not DeviceStatus.REVOKED or self.revoked_at is None:
+            return False
+        return now < self.revoked_at + REVIEW_LASTS
 
 
 def _actor(employee_id: str, entry: dict[str, Any]) -> Actor:
@@ -154,8 +171,11 @@ class SubjectRefusedError(PlayParkError):
         self.scope = scope
 
 
-async def read_scope(work: Work, claims: Claims, store_id: str | None = None) -> Scope:
-    """The scope that `claims` name, as of now; with `store_id` in that store (R44).
+async def read_scope(
+    work: Work, claims: Claims, store_id: str | None = None, *, review: bool = False
+) -> Scope:
+    """The scope that `claims` name, as of now; with `store_id` in that store (R44). `review`: what
+    a revoked device brings is taken here (R38).
 
     Raises E_UNAUTHENTICATED, E_TOKEN_EXPIRED (another version), the 403s of R43, and E_NOT_FOUND
     for a store that is not the caller's.
@@ -168,13 +188,14 @@ async def read_scope(work: Work, claims: Claims, store_id: str | None = None) ->
     authority = DeviceAuthority.model_validate_doc(found)
     for each in authority.lapsed(work.now):
         del authority.employees[each]
+    reviewed = review and claims.only_review and authority.may_be_reviewed(work.now)
     try:
-        authority.check(claims.employee_id)
+        authority.check_tenant() if reviewed else authority.check(claims.employee_id)
     except PlayParkError as refusal:
         raise SubjectRefusedError(refusal, authority.asking(claims.employee_id)) from None
     if authority.version_for(claims.employee_id) != claims.ver:
         raise PlayParkError(ErrorCode.TOKEN_EXPIRED, "The login has run out: log in again.")
-    scope = authority.scope(claims.employee_id)
+    scope = replace(authority.scope(claims.employee_id), only_review=reviewed)
     if store_id is None or store_id == scope.store_id:
         return scope
     entry = authority.employees.get(claims.employee_id or "", {})

@@ -16,6 +16,8 @@ import jwt
 
 from playpark.errors import ErrorCode, PlayParkError
 
+SYNC_REVIEW = "sync_review"
+"""All that a revoked device's token is good for: its operations are kept for a review (R38)."""
 ISSUER, AUDIENCE, ALGORITHM = "playpark", "playpark-api", "HS256"
 _MOST_KEPT = 10_000
 """Tokens that a process remembers as verified."""
@@ -48,6 +50,8 @@ class Claims:
     ver: str
     """Device version, and with an employee `.` and theirs: another version is a dead token."""
     jti: str
+    only_review: bool = False
+    """Of a revoked device, by its scope `sync_review` (R38)."""
 
 
 class Jwt:
@@ -119,6 +123,7 @@ class Jwt:
                 employee_id=_text(found["employee_id"]) if found.get("employee_id") else None,
                 ver=_text(found["ver"]),
                 jti=_text(found["jti"]),
+                only_review=found.get("scopes") == [SYNC_REVIEW],
             )
             return claims, float(int(found["exp"]))
         except jwt.ExpiredSignatureError:

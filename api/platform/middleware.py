@@ -120,7 +120,7 @@ def _plain_ip(text: str) -> str:
 
 
 class BodyLimit:
-    """413 beyond 1 MiB (4 at /sync/batch, 1/16 at /auth), declared or streamed (R56)."""
+    """413 beyond 1 MiB (4 at /sync, 1/16 at /auth), declared or streamed (R56)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -149,7 +149,7 @@ class BodyLimit:
 
 
 def _limit(path: str) -> int:
-    if path.endswith("/sync/batch"):
+    if path.endswith(("/sync/batch", "/sync/bundles")):
         return MAX_SYNC_BODY
     login = "/auth/" in path or path.endswith("/login")
     return MAX_LOGIN_BODY if login else MAX_BODY

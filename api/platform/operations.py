@@ -14,7 +14,15 @@ import structlog
 from pydantic import BaseModel
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from api.platform.documents import UNSTAMPED, Field, Model, ODMConfigDict, StoredTime, scoped_id
+from api.platform.documents import (
+    UNSTAMPED,
+    Field,
+    Model,
+    ODMConfigDict,
+    StoredTime,
+    ascending,
+    scoped_id,
+)
 from api.platform.permissions import Rights
 from api.platform.repository import Repository
 from api.platform.scope import Scope
@@ -36,7 +44,19 @@ CLOCK_CLAMPED, NOT_PERMITTED = "clock_clamped", "not_permitted"
 class OpRecord(Model):
     """That an op was applied: hash and ids, never bodies or tokens (R15). `id` is compound."""
 
-    model_config = ODMConfigDict(collection="operations")
+    model_config = ODMConfigDict(
+        collection="operations",
+        indexes=lambda: [
+            # A place in the sequence of a device is taken once (R38). What comes through a direct
+            # route has none, and only numbers are at least 0.
+            ascending(
+                *("tenant_id", "store_id", "device_id", "epoch", "seq"),
+                name="places",
+                unique=True,
+                partialFilterExpression={"seq": {"$gte": 0}},
+            )
+        ],
+    )
 
     id: str = Field(primary_field=True)
     tenant_id: str
@@ -94,8 +114,11 @@ class Operation(Generic[B]):
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[R]):
+    """`record`: of the first time, where this is not the first."""
+
     answer: R
     replayed: bool
+    record: OpRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +137,9 @@ class Kind(Generic[B, R]):
     apart: Callable[[Operation[B]], bool] | None = None
     """Whether an operation's effect waits for nothing but the database, and people wait for it: it
     has a thread to itself then. For kinds that are not audited."""
+    told: "Callable[[Work, Scope, OpRecord, Operation[B]], Awaitable[None]] | None" = None
+    """(work, scope, record, op): what physically happened is told after the answer, for the first
+    time (`op.local`); once, in the transaction that writes it into the record (R14)."""
 
 
 class _AlreadyAppliedError(Exception):
@@ -125,7 +151,8 @@ async def perform(
 ) -> Outcome[R]:
     """Apply `op` once, or answer as the first time.
 
-    Raises E_IDEMPOTENCY_MISMATCH for another body under the same op_id, E_PERMISSION and
+    Raises E_IDEMPOTENCY_MISMATCH for another body under the same op_id, E_OUTBOX_REWOUND for a
+    place in the device's sequence where another op stands (R38), E_PERMISSION and
     E_UNAUTHENTICATED by the kind's rights, E_CONFLICT for an id that the tenant uses elsewhere
     (R16), E_UNAVAILABLE, and the domain's refusals; a refusal leaves nothing behind, so the same
     op may succeed later. Rights are judged after the look-up of the first answer (R42).
@@ -160,14 +187,33 @@ async def _first_answer(
     work = platform.uow.reading()
     ops = OpRepository.of(work, scope)
     record = await ops.find_one(_id=record_id)
-    if record is None or record.body_hash != op.body_hash or record.kind is not op.kind:
+    if record is None:  # the op_id is new, so it was the place that is taken
+        raise rewound()
+    if record.body_hash != op.body_hash or record.kind is not op.kind:
         message = "This Idempotency-Key was used with another body: make a fresh key."
         raise PlayParkError(ErrorCode.IDEMPOTENCY_MISMATCH, message)
     if op.local is not None and record.local is None:
-        # What physically happened is recorded once, whenever it is told (R14).
-        told = {"$set": {"local": op.local.model_dump(mode="json")}}
-        await ops.update_one(told, _id=record.id, local=None)
-    return Outcome(await kind.rebuild(work, scope, record), replayed=True)
+        await platform.uow.run(_hear(scope, op, kind, record), queue=chain_key(scope))
+    return Outcome(await kind.rebuild(work, scope, record), replayed=True, record=record)
+
+
+def _hear(
+    scope: Scope, op: Operation[B], kind: Kind[B, R], record: OpRecord
+) -> Callable[[Work], Awaitable[None]]:
+    """What physically happened is recorded once, whenever it is told (R14)."""
+
+    async def hear(work: Work) -> None:
+        told = {"$set": {"local": _happened(op.local)}}
+        first = await OpRepository.of(work, scope).update_one(told, _id=record.id, local=None)
+        if first and kind.told is not None:
+            await kind.told(work, scope, record, op)
+
+    return hear
+
+
+def _happened(local: LocalOutcome | None) -> dict[str, Any] | None:
+    """What is kept of it: never the tokens that a till has printed (R15)."""
+    return local.model_dump(mode="json", exclude={"tokens"}) if local else None
 
 
 async def attempt(
@@ -191,6 +237,15 @@ async def attempt(
         return PlayParkError(ErrorCode.INTERNAL, message)
 
 
+def rewound() -> PlayParkError:
+    """The refusal of operations in places that others have (R38)."""
+    message = (
+        "This device's store was set back or copied: go on in a new epoch, above the counters in "
+        "`details`."
+    )
+    return PlayParkError(ErrorCode.OUTBOX_REWOUND, message)
+
+
 def _record(scope: Scope, op: Operation[Any]) -> dict[str, Any]:
     """The fields of an `OpRecord`."""
     return {
@@ -206,7 +261,7 @@ def _record(scope: Scope, op: Operation[Any]) -> dict[str, Any]:
         "seq": op.seq,
         "prev_hash": op.prev_hash,
         "committed": op.committed,
-        "local": op.local.model_dump(mode="json") if op.local else None,
+        "local": _happened(op.local),
         "occurred_at": op.occurred_at,
         "flags": list(op.flags),
     }

@@ -44,6 +44,8 @@ class Device:
     """False for a person who logged in without a device: admin routes only (R41)."""
     ver: int = 1
     """Counts the tokens that the device has had: what began with an earlier one is not finished."""
+    qa: Mapping[str, Any] = field(default_factory=dict)
+    """The simulator's switches that are on; never minded in production."""
 
     @property
     def is_office(self) -> bool:
@@ -72,6 +74,8 @@ class Scope:
     key_version: int = 0
     colleagues: dict[str, Actor] = field(default_factory=dict, repr=False)
     sessions: dict[str, str] = field(default_factory=dict, repr=False)
+    only_review: bool = False
+    """A revoked device: what it brings is kept for a review, and it may do nothing else (R38)."""
 
     @property
     def zone(self) -> ZoneInfo:

@@ -25,6 +25,8 @@ Publish = Callable[[Work, str, str | None], Awaitable[None]]
 """(work, tenant, store or None for all of the tenant's): freeze the next catalogue version."""
 
 
+REVIEWED = {"POST /sync/batch"}
+"""Where a revoked device is heard (R38)."""
 NoteRefusal = Callable[[UnitOfWork, Scope, ErrorCode, str], Awaitable[None]]
 """(unit of work, who, code, route or operation): write a refusal into the audit trail (R43)."""
 
@@ -122,7 +124,8 @@ async def get_scope(
     platform = get_platform(request)
     route = f"{request.method} {request.scope['route'].path}"
     try:
-        scope = await read_scope(platform.uow.reading(), claims, acting_in)
+        work, review = platform.uow.reading(), route in REVIEWED
+        scope = await read_scope(work, claims, acting_in, review=review)
     except SubjectRefusedError as refused:
         await platform.note_refusal(platform.uow, refused.scope, refused.code, route)
         raise

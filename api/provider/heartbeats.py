@@ -12,6 +12,7 @@ from api.provider import alerts
 from api.provider.models import DeviceHeartbeat
 from api.provider.repository import AllHeartbeats, HeartbeatRepository
 from playpark.contracts.provider import AlertKind, DeviceHealth, HeartbeatAnswer, HeartbeatIn
+from playpark.contracts.qa import QaSwitches
 from playpark.errors import ErrorCode, PlayParkError
 
 SKEWED_MS = 120_000
@@ -42,7 +43,15 @@ async def receive(platform: Platform, scope: Scope, body: HeartbeatIn) -> Heartb
         features=sorted(scope.features),
         caps=scope.device.caps,
         clock_skewed=AlertKind.CLOCK_SKEW in troubles,
+        qa=_simulated(platform, scope),
     )
+
+
+def _simulated(platform: Platform, scope: Scope) -> QaSwitches | None:
+    """What QA has switched on. In production nothing, whatever a copied database says."""
+    if platform.settings.production or not scope.device.qa:
+        return None
+    return QaSwitches.model_validate(scope.device.qa)
 
 
 def _troubles(body: HeartbeatIn, now: datetime) -> list[AlertKind]:

@@ -10,6 +10,7 @@ class LedgerState(StrEnum):
 
     APPLIED = "applied"
     ABANDONED = "abandoned"
+    DEAD_LETTERED = "dead_lettered"
 
 
 class LedgerEntry(Model):
@@ -37,7 +38,7 @@ class LedgerEntry(Model):
     receipt_no: str
     device_id: str
     op_id: str
-    """The operation that took it; of an abandoned number the one that was refused."""
+    """The operation that took it; of another state than applied the one that was refused."""
     state: LedgerState = LedgerState.APPLIED
     abandoned_by: list[str] = []
     """Result ids of the operations that gave it up."""

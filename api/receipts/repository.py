@@ -19,6 +19,14 @@ class LedgerRepository(Repository[LedgerEntry]):
         told = {"$addToSet": {"abandoned_by": by}}
         return await self._enter(receipt_no, device_id, op_id, LedgerState.ABANDONED, told)
 
+    async def dead_letter(self, receipt_no: str, device_id: str, op_id: str) -> None:
+        """The number is on paper, and its operation waits for a person: one that something stands
+        under stays as it is."""
+        await self._enter(receipt_no, device_id, op_id, LedgerState.DEAD_LETTERED, {})
+        waits = {"$set": {"state": LedgerState.DEAD_LETTERED.value}}
+        given_up = {"op_id": op_id, "state": LedgerState.ABANDONED.value}
+        await self.update_one(waits, _id=self.key(receipt_no), **given_up)
+
     async def _enter(
         self,
         receipt_no: str,
@@ -42,10 +50,31 @@ class LedgerRepository(Repository[LedgerEntry]):
         await self.insert(self._entry(receipt_no, device_id, op_id))
 
     async def revive(self, receipt_no: str, op_id: str) -> None:
-        """The operation whose number was given up has happened after all."""
+        """The operation whose number was given up, or waited for a person, is booked after all."""
         await self.update_one(
             {"$set": {"state": LedgerState.APPLIED.value}}, _id=self.key(receipt_no), op_id=op_id
         )
+
+    async def highest(self, prefix: str) -> int:
+        """The highest number of a series, such as `03-S`; 0 where it has none."""
+        first = self.key(prefix)
+        # Numbers of six digits may begin with 0, longer ones do not and sort between the others: so
+        # all that is beyond 99 999 is looked through, and of the rest the last is the highest.
+        beyond = {"$gte": f"{first}1", "$lt": f"{first}:"}
+        digits = {"$substrBytes": ["$receipt_no", len(prefix), 9]}
+        found = self._collection.aggregate(
+            [
+                {"$match": self.where(_id=beyond)},
+                {"$group": {"_id": None, "highest": {"$max": {"$toLong": digits}}}},
+            ],
+            session=self.work.session,
+        )
+        for row in await found.to_list(1):
+            return int(row["highest"])
+        last = await self.find(
+            descending=True, limit=1, _id={"$gte": f"{first}0", "$lt": f"{first}1"}
+        )
+        return int(last[0].receipt_no[len(prefix) :]) if last else 0
 
     def key(self, receipt_no: str) -> str:
         return scoped_id(self.tenant_id, str(self.store_id), receipt_no)

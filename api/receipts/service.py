@@ -8,7 +8,7 @@ from api.platform.operations import Kind, Operation, OpRecord
 from api.platform.permissions import Rights
 from api.platform.scope import Scope
 from api.platform.uow import Work
-from api.receipts.models import LedgerState
+from api.receipts.models import LedgerEntry, LedgerState
 from api.receipts.repository import CounterRepository, LedgerRepository
 from playpark.contracts.refunds import Abandoned, AbandonIn
 from playpark.contracts.sync import OpKind
@@ -36,15 +36,38 @@ async def take(
         message = "receipt_no must be of this device's own series: see R29 of the rules."
         raise PlayParkError(ErrorCode.VALIDATION, message)
     entry = await ledger.enter(receipt_no, device.device_id, op.op_id)
-    if entry.op_id == op.op_id and entry.state is LedgerState.APPLIED:
+    own = entry.op_id == op.op_id
+    if own and entry.state is LedgerState.APPLIED:
         return receipt_no, []
+    if own and entry.state is LedgerState.DEAD_LETTERED:
+        await ledger.revive(receipt_no, op.op_id)
+        return receipt_no, [REVIVED] if entry.abandoned_by else []
     if not op.committed:
         message = "This receipt number was used already: take the next one."
         raise PlayParkError(ErrorCode.CONFLICT, message)
-    if entry.op_id == op.op_id:
+    if own:
         await ledger.revive(receipt_no, op.op_id)
         return receipt_no, [REVIVED]
     return receipt_no, [DUPLICATE]
+
+
+async def dead_letter(
+    work: Work, scope: Scope, receipt_no: str, op_id: str, *, device_id: str, device_code: str
+) -> None:
+    """Enter the number of an operation that had happened and was refused, where it is of its
+    device's own series."""
+    number = ReceiptNumber.parse(receipt_no)
+    if number.device_code == device_code and number.series is not ReceiptSeries.SERVER:
+        await LedgerRepository.of(work, scope).dead_letter(receipt_no, device_id, op_id)
+
+
+async def highest(work: Work, scope: Scope, device_code: str) -> dict[str, int]:
+    """{series: number} of the highest numbers that are known of a device, whatever became of them;
+    those that the server makes are left out (R38)."""
+    ledger = LedgerRepository.of(work, scope)
+    own = [each for each in ReceiptSeries if each is not ReceiptSeries.SERVER]
+    found = {each.value: await ledger.highest(f"{device_code}-{each}") for each in own}
+    return {series: number for series, number in found.items() if number}
 
 
 async def _made(work: Work, scope: Scope, op: Operation[Any], series: ReceiptSeries) -> str:
@@ -81,12 +104,17 @@ async def _abandon(work: Work, scope: Scope, op: Operation[AbandonIn], result_id
     entry = await LedgerRepository.of(work, scope).abandon(
         body.receipt_no, device.device_id, body.op_id, by=result_id
     )
-    if entry.op_id != body.op_id or entry.state is not LedgerState.ABANDONED:
+    if not _may_be_given_up(entry, body.op_id):
         message = "Something stands under this receipt number: it cannot be given up."
         raise PlayParkError(ErrorCode.CONFLICT, message)
     facts = {"receipt_no": body.receipt_no, "flags": list(op.flags)}
     await audit.append(work, scope, "receipt.abandoned", body.op_id, facts)
     return Abandoned(receipt_no=body.receipt_no)
+
+
+def _may_be_given_up(entry: LedgerEntry, op_id: str) -> bool:
+    """Where its operation waits for a person, that stays its fate."""
+    return entry.op_id == op_id and entry.state is not LedgerState.APPLIED
 
 
 async def _abandoned(work: Work, scope: Scope, record: OpRecord) -> Abandoned:

@@ -1,41 +1,28 @@
-"""Which tickets a sale makes: components, ids, codes, a bundle's shares (R6, R23, R24)."""
+"""The tickets of a sale under the ids, codes and tokens that its till chose (R22, R23, R24)."""
 
+from collections import Counter
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from api.audit import service as audit
 from api.platform.operations import Operation
 from api.platform.scope import Scope
 from api.platform.uow import Work
+from api.platform.vault import Vault
+from api.sales.repository import SaleRepository
 from api.tickets import arriving
+from api.tickets import issuing as tickets
 from api.tickets.issuing import TicketSpec
-from playpark.clock import business_day_start
-from playpark.contracts.catalog import PackageKind, PackageView
-from playpark.contracts.pricing import MAX_TICKETS, PricedCart, Slice
+from playpark.contracts.pricing import PricedCart
 from playpark.contracts.sales import SaleIn
 from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.errors import ErrorCode, PlayParkError
-from playpark.money import allocate
+from playpark.issuing import planned
 
 
-def tickets_per_line(sale: SaleIn, catalog: CatalogSnapshot) -> list[int]:
-    """How many tickets each line makes. Raises E_VALIDATION beyond 500 in a sale (R56)."""
-    by_id = {package.package_id: package for package in catalog.packages}
-    counts = [line.qty * len(components(by_id[line.package_id], by_id)) for line in sale.lines]
-    if sum(counts) > MAX_TICKETS:
-        message = f"A sale makes at most {MAX_TICKETS} tickets: sell it in parts."
-        raise PlayParkError(ErrorCode.VALIDATION, message)
-    return counts
-
-
-def components(package: PackageView, by_id: dict[str, PackageView]) -> list[PackageView]:
-    """The ticketed packages of one unit: itself, or a bundle's components in their order (R18)."""
-    if package.kind is not PackageKind.BUNDLE:
-        return [package]
-    return [by_id[part.package_id] for part in package.components for _ in range(part.qty)]
-
-
-def given(lists: list[list[str]] | None, counts: list[int], name: str) -> list[str] | None:
+def given(lists: list[list[str]] | None, counts: Sequence[int], name: str) -> list[str] | None:
     """What the till chose, in one list; None where it left the choice to the server.
 
     Raises E_VALIDATION where it sent another number of them, or one twice.
@@ -43,7 +30,7 @@ def given(lists: list[list[str]] | None, counts: list[int], name: str) -> list[s
     if lists is None:
         return None
     flat = [item for line in lists for item in line]
-    if [len(line) for line in lists] != counts or len(set(flat)) != len(flat):
+    if [len(line) for line in lists] != [*counts] or len(set(flat)) != len(flat):
         message = f"`{name}` needs one list for each line and one entry for each ticket, all new."
         raise PlayParkError(ErrorCode.VALIDATION, message)
     return flat
@@ -53,26 +40,51 @@ async def printed(
     work: Work,
     scope: Scope,
     op: Operation[SaleIn],
-    counts: list[int],
-    tickets: Sequence[TicketSpec],
+    counts: Sequence[int],
+    specs: Sequence[TicketSpec],
     valid_from: datetime,
 ) -> tuple[arriving.Printed | None, list[str]]:
-    """What the till has signed and printed of these tickets by itself, None for nothing; and flags.
+    """What the till has signed and printed of these tickets by itself, told in the envelope or seen
+    at a gate already; None for nothing. And flags.
 
     Raises E_VALIDATION for another number of tokens, or where nothing can be printed yet, and
     E_CONFLICT for an id of another ticket (R16).
     """
-    texts = given(op.body.offline_tokens, counts, "offline_tokens")
-    if texts is None:
+    texts = _told(op, counts)
+    if texts is None and op.body.ticket_ids is None:
         return None, []
-    if not op.committed:
-        message = "Tickets that are printed belong to a sale that has happened: send it committed."
-        raise PlayParkError(ErrorCode.VALIDATION, message)
     expected = [
         arriving.Expected(each.ticket_id, each.package.package_id, valid_from, each.valid_to)
-        for each in tickets
+        for each in specs
     ]
     return await arriving.read(work, scope, expected, texts)
+
+
+async def printed_after_all(
+    work: Work, scope: Scope, vault: Vault, op: Operation[Any], sale_id: str
+) -> None:
+    """The till tells after the answer what it has printed by itself: these are the tickets (R23).
+    Its audit row is the last statement. Raises E_VALIDATION as `printed`."""
+    sale = await SaleRepository.of(work, scope).find_one(_id=sale_id)
+    if sale is None:  # practice: its tickets are no tickets (R32)
+        return
+    sold = await tickets.first_of_sale(work, scope, sale_id)
+    by_line = Counter(each.unit.partition(":")[0] for each in sold)
+    texts = _told(op, [*by_line.values()])
+    if texts is None:
+        return
+    switched, flags = await arriving.switch(work, scope, vault, sold, texts)
+    facts = {"receipt_no": sale.receipt_no, "tickets": switched, "flags": flags}
+    await audit.append(work, scope, "sale.tickets_printed", sale_id, facts)
+
+
+def _told(op: Operation[Any], counts: Sequence[int]) -> list[str] | None:
+    """The tokens in the envelope, in one list."""
+    texts = given(op.local.tokens if op.local else None, counts, "local.tokens")
+    if texts is not None and not op.committed:
+        message = "Tickets that are printed belong to a sale that has happened: send it committed."
+        raise PlayParkError(ErrorCode.VALIDATION, message)
+    return texts
 
 
 def specs(
@@ -84,52 +96,17 @@ def specs(
     day: date,
     zone: ZoneInfo,
 ) -> list[TicketSpec]:
-    """The tickets of a sale: line by line, unit-major, components in order, with as many ids and
-    short codes."""
-    by_id = {package.package_id: package for package in catalog.packages}
-    parts_of = {line.package_id: components(by_id[line.package_id], by_id) for line in priced.lines}
-    shares = [
-        (f"{index}:{position}", package, share)
-        for index, line in enumerate(priced.lines)
-        for position, unit in enumerate(line.slices)
-        for package, share in zip(
-            parts_of[line.package_id], _shares(unit, parts_of[line.package_id]), strict=True
-        )
-    ]
+    """The tickets of a sale in their order, with as many ids and short codes."""
     return [
         TicketSpec(
             ticket_id=ticket_id,
             short_code=code,
-            package=package,
-            slice=share,
-            valid_to=business_day_start(day + timedelta(days=package.valid_days), zone),
-            unit=unit,
+            package=ticket.package,
+            slice=ticket.slice,
+            valid_to=ticket.valid_to,
+            unit=ticket.unit,
         )
-        for (unit, package, share), ticket_id, code in zip(shares, ids, codes, strict=True)
-    ]
-
-
-def _shares(unit: Slice, parts: list[PackageView]) -> list[Slice]:
-    """A unit's slice over its components, by their base prices, every field exactly (R6)."""
-    if len(parts) == 1:
-        return [unit]
-    weights = [part.price for part in parts]
-    payable = allocate(unit.payable, weights)
-    line_discount = allocate(unit.line_discount, weights)
-    cart_discount = allocate(unit.cart_discount, weights)
-    vat = allocate(unit.vat, payable)
-    # Exclusive VAT is in what is payable and not in the gross price; inclusive VAT is in both.
-    inclusive = unit.payable + unit.line_discount + unit.cart_discount == unit.gross
-    added = [0] * len(parts) if inclusive else vat
-    return [
-        Slice(
-            # Sums that a till got wrong may not go below zero here: they are flagged (R12).
-            gross=max(0, payable[i] - added[i] + line_discount[i] + cart_discount[i]),
-            line_discount=line_discount[i],
-            cart_discount=cart_discount[i],
-            payable=payable[i],
-            vat=vat[i],
-            vat_rate=unit.vat_rate,
+        for ticket, ticket_id, code in zip(
+            planned(priced, catalog, day=day, zone=zone), ids, codes, strict=True
         )
-        for i in range(len(parts))
     ]

@@ -36,6 +36,7 @@ from playpark.contracts.sync import OpKind
 from playpark.contracts.tickets import TicketStatus
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import ReceiptSeries, new_ulid
+from playpark.issuing import tickets_per_line
 from playpark.pricing import applied_rules
 
 __all__ = ["Selling", "summary", "view"]
@@ -57,7 +58,8 @@ class Selling:
 
     @property
     def kind(self) -> Kind[SaleIn, SaleAnswer]:
-        return Kind(OpKind.SALE, SaleIn, self.apply, self.rebuild, self.rights)
+        how = (self.apply, self.rebuild, self.rights)
+        return Kind(OpKind.SALE, SaleIn, *how, told=self._heard)
 
     @property
     def checkout_kind(self) -> Kind[CheckoutIn, SaleAnswer]:
@@ -79,7 +81,7 @@ class Selling:
         approver, more = await discounts.approve(work, scope, op, booking)
         flags += more
         day = _business_date(scope, op, flags)
-        counts = issuing.tickets_per_line(op.body, booking.catalog)
+        counts = tickets_per_line(op.body.lines, booking.catalog)
         codes = await self._codes(work, scope, op, counts, flags)
         counted, more = await _claim(work, scope, op, booking, sale_id)
         flags += more
@@ -99,7 +101,9 @@ class Selling:
             day=day,
             zone=scope.zone,
         )
-        context = tickets.IssueContext(sale_id, shift_id, business_day_start(day, scope.zone))
+        told_later = op.op_id if op.seq is not None and op.local is None else None
+        begins = business_day_start(day, scope.zone)
+        context = tickets.IssueContext(sale_id, shift_id, begins, told_later)
         printed, more = await issuing.printed(work, scope, op, counts, specs, context.valid_from)
         flags += more
         place = Place(sale_id, receipt_no, shift_id, day, flags, approver, points, counted)
@@ -128,7 +132,7 @@ class Selling:
 
     async def rebuild(self, work: Work, scope: Scope, record: OpRecord) -> SaleAnswer:
         """As it was when it was sold: what has become of it and of its tickets since is not part
-        of it."""
+        of it, but which tokens they have: what its till has printed by itself (R23)."""
         found = await sold.find(work, scope, record.result_id)
         if found is None:
             practised = await training.answer_again(work, scope, record.result_id)
@@ -140,6 +144,9 @@ class Selling:
         issued = await tickets.first_of_sale(work, scope, sale.id)
         unused = [ticket.model_copy(update=fresh) for ticket in issued]
         return await self._answer(scope, sale, found.payments, unused)
+
+    async def _heard(self, work: Work, scope: Scope, record: OpRecord, op: Operation[Any]) -> None:
+        await issuing.printed_after_all(work, scope, self.platform.vault, op, record.result_id)
 
     async def read(self, work: Work, scope: Scope, sale_id: str) -> SaleAnswer:
         """A sale and its tickets as they are now, and why it cost what it did; without tokens,
@@ -162,7 +169,7 @@ class Selling:
         keys = await self.platform.ticket_keys(scope)
         return SaleAnswer(
             sale=view(sale, payments, lines),
-            tickets=[tickets.view(ticket, keys) for ticket in issued],
+            tickets=[tickets.view(ticket, keys, self.platform.vault) for ticket in issued],
         )
 
     async def _practise(
@@ -180,7 +187,7 @@ class Selling:
             message = "A practice sale settles no parked cart: leave the training mode first."
             raise PlayParkError(ErrorCode.VALIDATION, message)
         day = _business_date(scope, op, flags)
-        counts = issuing.tickets_per_line(op.body, booking.catalog)
+        counts = tickets_per_line(op.body.lines, booking.catalog)
         codes = issuing.given(op.body.short_codes, counts, "short_codes")
         specs = issuing.specs(
             booking.priced,

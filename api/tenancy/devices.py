@@ -87,7 +87,7 @@ async def page(
 
 async def one(work: Work, scope: Scope, device_id: str) -> DeviceDetail:
     """Raises E_NOT_FOUND."""
-    return detail(await _found(work, scope, device_id))
+    return detail(await find(work, scope, device_id))
 
 
 async def own(work: Work, scope: Scope) -> DeviceView:
@@ -104,14 +104,16 @@ async def move(platform: Platform, scope: Scope, device_id: str, step: Step) -> 
     from its status, or would lock the caller's own device out."""
 
     async def transaction(work: Work) -> Device:
-        device = await _found(work, scope, device_id)
+        device = await find(work, scope, device_id)
         if device.status not in step.comes_from:
             raise _conflict(device)
         if device_id == scope.device.device_id and not step.to_itself:
             message = "You are working on this very device: do that from another one."
             raise PlayParkError(ErrorCode.CONFLICT, message)
-        moved = await _change(work, scope, device, {"status": step.becomes.value})
-        await _tell(work, scope, device_id, {"$set": {"device_status": step.becomes.value}})
+        since = {"revoked_at": work.now} if step is REVOKE else {}
+        moved = await _change(work, scope, device, {"status": step.becomes.value, **since})
+        standing = {"device_status": step.becomes.value, **since}
+        await _tell(work, scope, device_id, {"$set": standing})
         if step is REVOKE:
             await certificates.end(work, scope, device_id)
         facts = {"was": device.status.value, "code": device.code}
@@ -127,7 +129,7 @@ async def rotate(platform: Platform, scope: Scope, device_id: str) -> DeviceRota
     token = secrets.token_urlsafe(32)
 
     async def transaction(work: Work) -> None:
-        device = await _found(work, scope, device_id)
+        device = await find(work, scope, device_id)
         if device.status is DeviceStatus.REVOKED:
             raise _conflict(device)
         fresh = {"token_hash": secret_hash(token), "token_used_at": None}
@@ -146,7 +148,7 @@ async def change(
     device."""
 
     async def transaction(work: Work) -> Device:
-        device = await _found(work, scope, device_id)
+        device = await find(work, scope, device_id)
         if device.status is DeviceStatus.REVOKED:
             raise _conflict(device)
         old = {"name": device.name, "notes": device.notes, "caps": device.caps}
@@ -171,7 +173,8 @@ async def change(
     return detail(await platform.uow.run(transaction, queue=chain_key(scope)))
 
 
-async def _found(work: Work, scope: Scope, device_id: str) -> Device:
+async def find(work: Work, scope: Scope, device_id: str) -> Device:
+    """A device of this store as stored. Raises E_NOT_FOUND."""
     device = await DeviceRepository.of(work, scope).find_one(_id=device_id)
     if device is None:
         raise PlayParkError(ErrorCode.NOT_FOUND, "There is no such device in this store.")

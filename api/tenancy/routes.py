@@ -8,9 +8,10 @@ from api.platform.envelope import ok
 from api.platform.http import Cursor, Limit, private_router
 from api.platform.permissions import needs
 from api.platform.services import App, Caller
-from api.tenancy import devices, site_keys, stores
+from api.tenancy import devices, qa, site_keys, stores
 from playpark.contracts.base import Envelope, IdStr, Page
 from playpark.contracts.employees import Permission
+from playpark.contracts.qa import QaSwitches, QaView
 from playpark.contracts.tenancy import (
     DeviceDetail,
     DevicePatch,
@@ -158,3 +159,18 @@ async def revoke_device(platform: App, scope: Caller, device_id: IdStr) -> Envel
 async def rotate_device(platform: App, scope: Caller, device_id: IdStr) -> Envelope[DeviceRotated]:
     """Another device token, shown this once; all tokens issued before are dead."""
     return ok(await devices.rotate(platform, scope, device_id))
+
+
+@private.get("/devices/{device_id}/qa", dependencies=needs(MANAGE))
+async def read_simulation(platform: App, scope: Caller, device_id: IdStr) -> Envelope[QaView]:
+    """What the simulator does to a device."""
+    return ok(await qa.read(platform.uow.reading(), scope, device_id))
+
+
+@private.put("/devices/{device_id}/qa", dependencies=needs(MANAGE))
+async def simulate(
+    platform: App, scope: Caller, device_id: IdStr, body: QaSwitches
+) -> Envelope[QaView]:
+    """Simulate outages on a device, exactly these; `{}` ends them. It hears of it with its next
+    heartbeat. Refused in production."""
+    return ok(await qa.put(platform, scope, device_id, body))

@@ -8,7 +8,6 @@ from api.platform.documents import scoped_id
 from api.platform.operations import Kind, Operation, OpRecord, OpRepository, chain_key
 from api.platform.permissions import Rights
 from api.platform.scope import Scope
-from api.platform.services import Platform
 from api.platform.uow import Work
 from api.tickets import merging, occupancy
 from api.tickets.models import Annulment, Redemption
@@ -65,33 +64,30 @@ async def _annulled_answer(work: Work, scope: Scope, record: OpRecord) -> AnnulV
 ANNUL = Kind(OpKind.ANNUL, AnnulIn, _annul, _annulled_answer, Rights((Permission.REDEEM,)))
 
 
-async def not_admitted(platform: Platform, scope: Scope, redemption_id: str) -> None:
-    """Annul a PASS whose answer came too late to let the guest in; once, whatever comes again."""
-
-    async def annul(work: Work) -> None:
-        row = await RedemptionRepository.of(work, scope).find_one(
-            _id=redemption_id, device_id=scope.device.device_id
-        )
-        if row is None or row.ticket_id is None or not row.walked_in or row.gate_result:
-            return
-        annulment = Annulment(
-            id=new_ulid(),
-            tenant_id=scope.tenant_id,
-            store_id=scope.store_id,
-            op_id=row.op_id,
-            redemption_id=row.id,
-            ticket_id=row.ticket_id,
-            device_id=scope.device.device_id,
-            employee_id=scope.actor_id,
-            because=NOT_ADMITTED,
-            reason_text=None,
-            occurred_at=work.now,
-            annulled_at=work.now,
-            remaining=0,
-        )
-        await _take_back(work, scope, row, annulment)
-
-    await platform.uow.run(annul, queue=chain_key(scope))
+async def not_admitted(work: Work, scope: Scope, redemption_id: str) -> None:
+    """Annul a PASS whose answer came too late to let the guest in; its audit row is the last
+    statement."""
+    row = await RedemptionRepository.of(work, scope).find_one(
+        _id=redemption_id, device_id=scope.device.device_id
+    )
+    if row is None or row.ticket_id is None or not row.walked_in or row.gate_result:
+        return
+    annulment = Annulment(
+        id=new_ulid(),
+        tenant_id=scope.tenant_id,
+        store_id=scope.store_id,
+        op_id=row.op_id,
+        redemption_id=row.id,
+        ticket_id=row.ticket_id,
+        device_id=scope.device.device_id,
+        employee_id=scope.actor_id,
+        because=NOT_ADMITTED,
+        reason_text=None,
+        occurred_at=work.now,
+        annulled_at=work.now,
+        remaining=0,
+    )
+    await _take_back(work, scope, row, annulment)
 
 
 async def _entry(work: Work, scope: Scope, body: AnnulIn) -> Redemption:

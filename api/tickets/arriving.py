@@ -1,5 +1,5 @@
-"""A sale whose tickets its till has signed and printed by itself: what stands on the paper is what
-is booked (R22, R23, decision 0020)."""
+"""Tickets that their till has signed and printed by itself: what stands on the paper is what is
+booked, whether the till tells it with the sale or after the answer (R22, R23, decision 0028)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from api.tickets.models import Ticket
 from api.tickets.repository import TicketRepository
 from playpark.contracts.tickets import TicketStatus
 from playpark.errors import ErrorCode, PlayParkError
-from playpark.offline_tickets import SignedTicket, parse_pp2
+from playpark.offline_tickets import OfflineTicket, SignedTicket, parse_pp2
 
 TOKEN_INVALID, CLAIMS_DIFFER = "offline_token_invalid", "offline_claims_differ"
 _OF_THE_SALE = ("sale_id", "position", "unit", "shift_id", "issued_by", "short_code", "slice")
@@ -48,9 +48,10 @@ class Printed:
 
 
 async def read(
-    work: Work, scope: Scope, expected: Sequence[Expected], texts: Sequence[str]
-) -> tuple[Printed, list[str]]:
-    """What the till has printed, `texts` in the order of the tickets; and flags.
+    work: Work, scope: Scope, expected: Sequence[Expected], texts: Sequence[str] | None
+) -> tuple[Printed | None, list[str]]:
+    """What the till has printed: `texts` in the order of the tickets, None where it has told
+    nothing, and what gates have seen of it. None where there is nothing of either; and flags.
 
     A token that does not hold is no reason to refuse money that was taken (R17). Raises E_CONFLICT
     for a ticket id that another ticket has, or a pending one of another till (R16).
@@ -63,15 +64,12 @@ async def read(
         if row.status is not TicketStatus.PENDING or row.device_id != scope.device.device_id:
             message = "One of the ids is in use already: make fresh ones."
             raise PlayParkError(ErrorCode.CONFLICT, message)
-    signed = [parse_pp2(text) for text in texts]
-    held = await _held(work, scope, [each for each in signed if each is not None])
-    tokens = {
-        each.ticket_id: token
-        for each, token in zip(expected, signed, strict=True)
-        if token is not None and token in held and token.ticket.ticket_id == each.ticket_id
-    }
-    flags = [] if len(tokens) == len(expected) else [TOKEN_INVALID]
-    if any(_differs(each, tokens.get(each.ticket_id)) for each in expected):
+    if texts is None and not rows:
+        return None, []
+    tokens = await _holding(work, scope, [each.ticket_id for each in expected], texts or ())
+    flags = [] if texts is None or len(tokens) == len(expected) else [TOKEN_INVALID]
+    said = {name: token.ticket for name, token in tokens.items()} | rows
+    if any(_differs(each, said.get(each.ticket_id)) for each in expected):
         flags.append(CLAIMS_DIFFER)
     return Printed(tokens, rows), flags
 
@@ -92,6 +90,44 @@ async def insert(
             upgrade: dict[str, Any] = {"$set": {**sold, "status": TicketStatus.ACTIVE.value}}
             await tickets.update_one(upgrade, _id=ticket.id, status=TicketStatus.PENDING.value)
     return kept
+
+
+async def switch(
+    work: Work, scope: Scope, vault: Vault, sold: Sequence[Ticket], texts: Sequence[str]
+) -> tuple[int, list[str]]:
+    """Book tickets of a sale that was answered under the tokens that their till has printed
+    instead: `texts` in their order. How many changed, and flags.
+
+    Whatever has become of a ticket since, the paper is the one that its guest holds.
+    """
+    tickets = TicketRepository.of(work, scope)
+    tokens = await _holding(work, scope, [each.ticket_id for each in sold], texts)
+    others = [each for each in sold if each.serial is None and each.ticket_id in tokens]
+    for ticket in others:
+        booked = pending.booked_as(vault, tokens[ticket.ticket_id])
+        await tickets.update_one({"$set": booked}, _id=ticket.id, kid=ticket.kid)
+    booked_so = [
+        each.ticket_id in tokens
+        and (each.serial is None or each.token_hash == tokens[each.ticket_id].hash)
+        for each in sold
+    ]
+    flags = [] if all(booked_so) else [TOKEN_INVALID]
+    if any(_differs(each, tokens[each.ticket_id].ticket) for each in others):
+        flags.append(CLAIMS_DIFFER)
+    return len(others), flags
+
+
+async def _holding(
+    work: Work, scope: Scope, ticket_ids: Sequence[str], texts: Sequence[str]
+) -> dict[str, SignedTicket]:
+    """By ticket id the tokens that hold, each for the ticket in whose place it stands."""
+    signed = [parse_pp2(text) for text in texts]
+    held = await _held(work, scope, [each for each in signed if each is not None])
+    return {
+        ticket_id: token
+        for ticket_id, token in zip(ticket_ids, signed, strict=False)
+        if token is not None and token in held and token.ticket.ticket_id == ticket_id
+    }
 
 
 async def _held(work: Work, scope: Scope, signed: Sequence[SignedTicket]) -> list[SignedTicket]:
@@ -116,11 +152,10 @@ async def _held(work: Work, scope: Scope, signed: Sequence[SignedTicket]) -> lis
     ]
 
 
-def _differs(expected: Expected, token: SignedTicket | None) -> bool:
+def _differs(expected: Expected | Ticket, said: OfflineTicket | Ticket | None) -> bool:
     """Whether the paper says something else than the sale: the paper stands (R30)."""
-    if token is None:
+    if said is None:
         return False
-    said = token.ticket
     return (said.package_id, said.valid_from, said.valid_to) != (
         expected.package_id,
         expected.valid_from,
@@ -135,14 +170,4 @@ def _as_printed(document: Ticket, printed: Printed, vault: Vault) -> Ticket:
     signed = printed.tokens.get(document.ticket_id)
     if signed is None:
         return document
-    said = signed.ticket
-    update = {
-        "kid": said.key_id,
-        "token_hash": signed.hash,
-        "issued_at": said.issued_at,
-        "serial": said.serial,
-        "sealed_signature": pending.seal(vault, signed),
-        "valid_from": said.valid_from,
-        "valid_to": said.valid_to,
-    }
-    return document.model_copy(update=update)
+    return document.model_copy(update=pending.booked_as(vault, signed))

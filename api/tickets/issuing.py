@@ -34,11 +34,12 @@ class TicketSpec:
 
 @dataclass(frozen=True, slots=True)
 class IssueContext:
-    """What all tickets of one sale share."""
+    """What all tickets of one sale share. `op_id`: of a sale that came in a batch."""
 
     sale_id: str
     shift_id: str | None
     valid_from: datetime
+    op_id: str | None = None
 
 
 async def issue(
@@ -67,6 +68,7 @@ async def issue(
             unit=spec.unit,
             shift_id=context.shift_id,
             device_id=scope.device.device_id,
+            op_id=context.op_id,
             issued_by=scope.actor_id,
             package_id=spec.package.package_id,
             package_name=spec.package.name,
@@ -119,7 +121,7 @@ async def _of_sale(work: Work, scope: Scope, sale_id: str, **conditions: Any) ->
 
 def view(ticket: Ticket, keys: TicketKeys | None, vault: Vault | None = None) -> TicketView:
     """A ticket as the API shows it; with its token where `keys` are given (R15), and with `vault`
-    one that its till has signed too: for a reprint, and never for the sale that printed it."""
+    one that its till has signed too (R23)."""
     token = pending.token(ticket, vault) if vault else None
     if keys and ticket.kid in keys.by_kid:  # a retired key leaves the ticket without a token
         token = mint_pp1(keys.by_kid, ticket.kid, ticket.tenant_id, ticket.ticket_id)

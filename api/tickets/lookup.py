@@ -12,7 +12,7 @@ from api.platform.uow import Work
 from api.receipts.repository import LedgerRepository
 from api.tickets import issuing
 from api.tickets.models import Ticket
-from api.tickets.redeeming import Redeeming
+from api.tickets.redeeming import Redeeming, as_asked
 from api.tickets.repository import TicketRepository
 from playpark.contracts.tickets import (
     Direction,
@@ -86,7 +86,7 @@ async def find(platform: Platform, scope: Scope, wanted: Wanted) -> list[TicketV
         sale_id = await _sale_of_receipt(work, scope, wanted.receipt_no)
         return await _of_sale(work, scope, sale_id) if sale_id else []
     body = RedeemIn(short_code=wanted.short_code, qr_token=wanted.qr)
-    shown = await Redeeming(platform).find(scope, body)
+    shown = await as_asked(work, scope, await Redeeming(platform).find(scope, body))
     if isinstance(shown, FailReason):
         return []
     tickets = TicketRepository.of(work, scope)

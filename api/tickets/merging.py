@@ -11,9 +11,8 @@ from typing import Any
 
 from api.audit import service as audit
 from api.events import service as events
-from api.platform.operations import Operation, chain_key
+from api.platform.operations import Operation
 from api.platform.scope import Scope
-from api.platform.services import Platform
 from api.platform.uow import Work
 from api.tickets import occupancy
 from api.tickets.models import Redemption, Ticket
@@ -127,11 +126,21 @@ def _turned_away(op: Operation[RedeemIn]) -> FailReason | None:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """An entry whose guest is in, and which the server does not cover (any more)."""
+    """An entry whose guest is in, and which the server does not cover (any more); `settled` where
+    it covers it again, all of it or more than before."""
 
     row: Redemption
     was: str | None = None
     """What it was answered as before, where it was something else."""
+    settled: bool = False
+
+    @property
+    def event(self) -> str:
+        return "ticket.conflict.settled" if self.settled else "ticket.conflict"
+
+    @property
+    def audited_as(self) -> str:
+        return "redemption.conflict_settled" if self.settled else "redemption.conflict"
 
 
 async def record(
@@ -179,8 +188,12 @@ async def after_annulment(work: Work, scope: Scope, ticket_id: str) -> list[Conf
         ticket_id=ticket_id,
         direction=Direction.ENTRY.value,
         annulled_at=None,
-        gate_result=RedemptionResult.PASS.value,
-        **_not_covered(),
+        **{
+            "$or": [
+                {"gate_result": RedemptionResult.PASS.value, **_not_covered()},
+                {"credit_shortfall": {"$gt": 0}},
+            ]
+        },
     )
     if waiting is None:
         return []
@@ -188,32 +201,27 @@ async def after_annulment(work: Work, scope: Scope, ticket_id: str) -> list[Conf
     return conflicts
 
 
-async def let_in_after_all(platform: Platform, scope: Scope, redemption_id: str) -> None:
-    """A guest whom the server refused was let in: its answer had not arrived in time. Told once,
-    however often it comes."""
-
-    async def told(work: Work) -> None:
-        row = await RedemptionRepository.of(work, scope).change(
-            {"$set": {"gate_result": RedemptionResult.PASS.value}},
-            _id=redemption_id,
-            direction=Direction.ENTRY.value,
-            device_id=scope.device.device_id,
-            gate_result=None,
-            result=RedemptionResult.FAIL.value,
-        )
-        if row is None:
-            return
-        conflicts: list[Conflict] = []
-        if row.ticket_id is not None:
-            await _count_in(work, scope, row, row.ticket_id)
-            if row.reason in OF_USES:
-                changed, conflicts = await _judge_all(work, scope, row.ticket_id)
-                row = changed.get(row.id, row)
-        if row.result is RedemptionResult.FAIL:
-            conflicts.append(Conflict(row))
-        await tell(work, scope, conflicts)
-
-    await platform.uow.run(told, queue=chain_key(scope))
+async def let_in_after_all(work: Work, scope: Scope, redemption_id: str) -> None:
+    """A guest whom the server refused was let in: its answer had not arrived in time."""
+    row = await RedemptionRepository.of(work, scope).change(
+        {"$set": {"gate_result": RedemptionResult.PASS.value}},
+        _id=redemption_id,
+        direction=Direction.ENTRY.value,
+        device_id=scope.device.device_id,
+        gate_result=None,
+        result=RedemptionResult.FAIL.value,
+    )
+    if row is None:
+        return
+    conflicts: list[Conflict] = []
+    if row.ticket_id is not None:
+        await _count_in(work, scope, row, row.ticket_id)
+        if row.reason in OF_USES:
+            changed, conflicts = await _judge_all(work, scope, row.ticket_id)
+            row = changed.get(row.id, row)
+    if row.result is RedemptionResult.FAIL:
+        conflicts.append(Conflict(row))
+    await tell(work, scope, conflicts)
 
 
 async def _count_in(work: Work, scope: Scope, row: Redemption, ticket_id: str) -> None:
@@ -231,7 +239,7 @@ async def _count_in(work: Work, scope: Scope, row: Redemption, ticket_id: str) -
 
 async def tell(work: Work, scope: Scope, conflicts: Sequence[Conflict]) -> None:
     """The events and, last of all statements, the audit rows."""
-    facts = [
+    told = [
         {
             "redemption_id": each.row.id,
             "ticket_id": each.row.ticket_id,
@@ -243,10 +251,11 @@ async def tell(work: Work, scope: Scope, conflicts: Sequence[Conflict]) -> None:
         }
         for each in conflicts
     ]
-    if facts:
-        await events.emit(work, scope, *[("ticket.conflict", told) for told in facts])
-    for told in facts:
-        await audit.append(work, scope, "redemption.conflict", str(told["redemption_id"]), told)
+    if told:
+        named = [each.event for each in conflicts]
+        await events.emit(work, scope, *zip(named, told, strict=True))
+    for each, facts in zip(conflicts, told, strict=True):
+        await audit.append(work, scope, each.audited_as, each.row.id, facts)
 
 
 # --- all entries of a ticket ----------------------------------------------------------------
@@ -279,9 +288,10 @@ async def _judge_all(
         if changes:
             found = await rows.change({"$set": changes}, _id=row.id)
             changed[row.id] = found or row
-        if _worse(row, each, first=row.id == fresh):
+        worse, better = _worse(row, each, first=row.id == fresh), _better(row, each)
+        if worse or (better and row.id != fresh):
             was = None if row.id == fresh else row.result.value
-            conflicts.append(Conflict(changed.get(row.id, row), was))
+            conflicts.append(Conflict(changed.get(row.id, row), was, settled=not worse))
     clock = next((each.ends_at for each in judged if each.ends_at), None)
     moments = [row.occurred_at for row in entries]
     moments += [ticket.last_pass_at] if ticket.last_pass_at else []
@@ -354,3 +364,9 @@ def _worse(row: Redemption, now: Judged, *, first: bool) -> bool:
         return now.reason is not None or now.shortfall > 0
     lost = now.reason is not None and row.result is RedemptionResult.PASS
     return lost or now.shortfall > row.credit_shortfall
+
+
+def _better(row: Redemption, now: Judged) -> bool:
+    """Whether the server stands behind more of an entry that it did not cover."""
+    regained = now.reason is None and row.result is RedemptionResult.FAIL
+    return regained or now.shortfall < row.credit_shortfall

@@ -46,6 +46,9 @@ class Ticket(Model):
     """`line:unit` of its sale: a bundle's components share it (R18)."""
     shift_id: str | None
     device_id: str
+    op_id: str | None = None
+    """Of its sale, where a till sent that in a batch: until the till has told what it printed, its
+    paper may bear another token than the answer (R23)."""
     issued_by: str | None
     package_id: str
     package_name: str
@@ -84,6 +87,15 @@ class Ticket(Model):
     def redeemed(self) -> bool:
         """Whether a gate let somebody in with it: a timepass spends a clock and no uses."""
         return self.used > 0 or self.ends_at is not None
+
+    @property
+    def untouched(self) -> bool:
+        """Whether it is as it was sold, under the server's own key, and nothing was printed or done
+        with it since."""
+        nothing = (self.used, self.refunded, self.printed_count) == (0, 0, 0)
+        never = (self.serial, self.last_pass_at, self.ends_at, self.replaced_by, self.replaces)
+        active = self.status is TicketStatus.ACTIVE
+        return active and nothing and all(each is None for each in never)
 
     @property
     def state(self) -> TicketState:

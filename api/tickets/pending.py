@@ -1,11 +1,14 @@
-"""Tickets that a till has signed and whose sale has not arrived yet (R22, decision 0020)."""
+"""Tickets that a till has signed, shown before the till has told that it printed them: their sale
+has not arrived yet, or was answered with another token (R22, R23, decisions 0020, 0028)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from api.catalog import service as catalog
 from api.certificates import service as certificates
 from api.certificates.models import Certificate
 from api.platform.documents import scoped_id
+from api.platform.operations import OpRepository
 from api.platform.scope import Scope
 from api.platform.uow import Work
 from api.platform.vault import Vault
@@ -56,14 +59,19 @@ async def verified(work: Work, scope: Scope, text: str) -> Offline | None:
 async def admit_unknown(
     work: Work, scope: Scope, vault: Vault, offline: Offline
 ) -> FailReason | None:
-    """Insert the row of a verified ticket where the store has none of that id, first of all in the
-    transaction that redeems it; None where there is a row now, whosever it is.
+    """Insert the row of a verified ticket where the store has none of that id, or book the one that
+    it has under this token where it is the one that was printed; first of all in the transaction
+    that redeems it. None where there is a row now, whosever it is.
 
     Two gates that do this at once collide in the database: the later one starts again and finds
     the row.
     """
     tickets = TicketRepository.of(work, scope)
-    if await tickets.find_one(_id=tickets.key(offline.ticket.ticket_id)) is not None:
+    found = await tickets.find_one(_id=tickets.key(offline.ticket.ticket_id))
+    if found is not None:
+        if await stands_for(work, scope, found, offline):
+            booked = booked_as(vault, offline.signed)
+            await tickets.update_one({"$set": booked}, _id=found.id, kid=found.kid)
         return None
     row = await unsaved(work, scope, offline)
     if isinstance(row, FailReason):
@@ -79,6 +87,52 @@ async def unsaved(work: Work, scope: Scope, offline: Offline) -> Ticket | FailRe
     if isinstance(package, FailReason):
         return package
     return _row(scope, offline, package)
+
+
+async def stands_for(work: Work, scope: Scope, found: Ticket, offline: Offline) -> bool:
+    """Whether a ticket under the server's own key is the one that its till has printed as
+    `offline`: the answer was lost on the way, and the till has not told yet (R23).
+
+    Only by the till that sold it in a batch, for what was sold, once for each serial, and while
+    nothing has happened with the ticket: the other token is in a guest's hand then.
+    """
+    said = offline.ticket
+    if found.op_id is None or not found.untouched:
+        return False
+    the_same = (found.device_id, found.package_id, found.valid_from, found.valid_to) == (
+        offline.certificate.device_id,
+        said.package_id,
+        said.valid_from,
+        said.valid_to,
+    )
+    if not the_same or await _serial_taken(work, scope, said):
+        return False
+    key = scoped_id(scope.tenant_id, scope.store_id, found.device_id, found.op_id)
+    record = await OpRepository.of(work, scope).find_one(_id=key)
+    return record is not None and record.local is None
+
+
+async def key_of(work: Work, scope: Scope, offline: Offline) -> SigningKey:
+    """What a stored ticket is judged by that is shown as `offline`; writes nothing."""
+    tickets = TicketRepository.of(work, scope)
+    found = await tickets.find_one(_id=tickets.key(offline.ticket.ticket_id))
+    if found is not None and await stands_for(work, scope, found, offline):
+        return SigningKey(found.kid)
+    return offline.key
+
+
+def booked_as(vault: Vault, signed: SignedTicket) -> dict[str, Any]:
+    """What a ticket has of the token that its till has printed."""
+    said = signed.ticket
+    return {
+        "kid": said.key_id,
+        "token_hash": signed.hash,
+        "issued_at": said.issued_at,
+        "serial": said.serial,
+        "sealed_signature": seal(vault, signed),
+        "valid_from": said.valid_from,
+        "valid_to": said.valid_to,
+    }
 
 
 def token(ticket: Ticket, vault: Vault) -> str | None:
@@ -105,15 +159,20 @@ def seal(vault: Vault, signed: SignedTicket) -> str:
 async def _objection(work: Work, scope: Scope, offline: Offline) -> PackageView | FailReason:
     """Why there can be no row of it, else its package."""
     ticket = offline.ticket
-    tickets = TicketRepository.of(work, scope)
-    # A serial stands once under its certificate: this till's key has signed another ticket with it.
-    if await tickets.find_one(kid=ticket.key_id, serial=ticket.serial) is not None:
+    if await _serial_taken(work, scope, ticket):
         return FailReason.INVALID_SIG
     known, _ = await catalog.snapshot_with(work, scope, None, [ticket.package_id])
     for package in known.packages:
         if package.package_id == ticket.package_id:
             return package
     return FailReason.UNKNOWN_TICKET
+
+
+async def _serial_taken(work: Work, scope: Scope, ticket: OfflineTicket) -> bool:
+    """A serial stands once under its certificate: the till's key has signed another ticket with
+    it."""
+    tickets = TicketRepository.of(work, scope)
+    return await tickets.find_one(kid=ticket.key_id, serial=ticket.serial) is not None
 
 
 def _row(scope: Scope, offline: Offline, package: PackageView) -> Ticket:

@@ -12,7 +12,7 @@ from api.platform.permissions import Rights
 from api.platform.scope import Scope
 from api.platform.services import Platform
 from api.platform.uow import Work
-from api.tickets import merging, occupancy, pending
+from api.tickets import annulling, merging, occupancy, pending
 from api.tickets.models import Redemption
 from api.tickets.pending import Offline
 from api.tickets.repository import RedemptionRepository, Seen, TicketRepository
@@ -67,7 +67,7 @@ class Redeeming:
     @property
     def kind(self) -> Kind[RedeemIn, RedemptionView]:
         how = (self.apply, self.rebuild, self.rights)
-        return Kind(OpKind.REDEMPTION, RedeemIn, *how, audited=False, apart=_is_plain)
+        return Kind(OpKind.REDEMPTION, RedeemIn, *how, audited=False, apart=_is_plain, told=_heard)
 
     async def apply(
         self, work: Work, scope: Scope, op: Operation[RedeemIn], result_id: str
@@ -95,6 +95,8 @@ class Redeeming:
             row |= await _counted(work, scope, scan, counts)
         await RedemptionRepository.of(work, scope).insert_plain(row)
         await _emit(work, scope, row)
+        if _turned_away(op):
+            await annulling.not_admitted(work, scope, result_id)
         return _answer(row, scope)
 
     async def rebuild(self, work: Work, scope: Scope, record: OpRecord) -> RedemptionView:
@@ -114,7 +116,7 @@ class Redeeming:
         if scan.zone_id is not None and zone is None:
             raise _no_zone()
         scan = _in_zone(scan, zone)
-        shown = await self.find(scope, body)
+        shown = await as_asked(work, scope, await self.find(scope, body))
         scan, _ = await _with_room(work, scope, zone, scan)
         seen, decision = await _look_and_decide(work, scope, shown, scan)
         op = Operation(new_ulid(), OpKind.REDEMPTION, {}, body, at)
@@ -156,9 +158,30 @@ class Redeeming:
         return await pending.admit_unknown(work, scope, vault, shown.offline) or shown
 
 
+async def as_asked(work: Work, scope: Scope, shown: Shown | FailReason) -> Shown | FailReason:
+    """What is shown, for who only asks: a ticket that a redemption would book under this token is
+    judged as if it had."""
+    if isinstance(shown, FailReason) or shown.offline is None:
+        return shown
+    return replace(shown, key=await pending.key_of(work, scope, shown.offline))
+
+
 def _is_plain(op: Operation[RedeemIn]) -> bool:
     """A guest waits for the decision, and it takes the ticket and nothing else."""
-    return not op.committed and not (op.body.qr_token or "").startswith(PP2_PREFIX)
+    waits = not op.committed and op.local is None
+    return waits and not (op.body.qr_token or "").startswith(PP2_PREFIX)
+
+
+def _turned_away(op: Operation[RedeemIn]) -> bool:
+    return op.local is not None and op.local.result is RedemptionResult.FAIL
+
+
+async def _heard(work: Work, scope: Scope, record: OpRecord, op: Operation[RedeemIn]) -> None:
+    """What physically happened may speak against what was answered (R14, R50)."""
+    if _turned_away(op):
+        await annulling.not_admitted(work, scope, record.result_id)
+    elif op.committed and op.local is not None and op.local.result is RedemptionResult.PASS:
+        await merging.let_in_after_all(work, scope, record.result_id)
 
 
 async def _decide(

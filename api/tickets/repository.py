@@ -87,6 +87,19 @@ class TicketRepository(Repository[Ticket]):
         )
         return {found["short_code"] for found in await cursor.to_list(len(codes))}
 
+    async def codes_of(self, sale_ids: Sequence[str]) -> list[str]:
+        """The short codes of all tickets of these sales."""
+        which, fields = self.where(sale_id={"$in": list(sale_ids)}), {"short_code": 1}
+        found = self._collection.find(which, fields, session=self.work.session)
+        return [row["short_code"] for row in await found.to_list(None)]
+
+    async def last_serial(self, key_id: str) -> int:
+        """The highest serial under a till's certificate, 0 for none (R22)."""
+        last = await self.find(
+            sort="serial", descending=True, limit=1, kid=key_id, serial={"$gt": 0}
+        )
+        return (last[0].serial or 0) if last else 0
+
     async def spend(self, scan: Scan, **which: Any) -> Seen | None:
         """Admit once: spend from the ticket where nothing of R19 speaks against it (R20).
 

@@ -24,6 +24,7 @@ class ApprovalAction(StrEnum):
     CASH_VARIANCE = "cash_variance"
     SHIFT_ADJUSTMENT = "shift_adjustment"
     X_REPORT = "x_report"
+    DEAD_LETTER = "dead_letter"
 
 
 class VerifyPinIn(Request):

@@ -20,7 +20,7 @@ from playpark.contracts.pricing import (
     Totals,
     TraceEntry,
 )
-from playpark.contracts.tickets import PrintedToken, TicketView
+from playpark.contracts.tickets import TicketView
 from playpark.ids import UlidStr
 from playpark.money import Satang, SatangSum
 
@@ -48,17 +48,14 @@ class SaleIn(Cart):
 
     A till chooses receipt_no, ticket_ids and short_codes itself (one list per line, unit-major,
     a bundle's components in their order) and sends what it rang; outside clients leave all of
-    that out and the server prices and numbers the sale. A till that has sold offline sends the
-    tokens that it printed in the same order.
+    that out and the server prices and numbers the sale. The tokens of a till that printed by
+    itself stand in the operation's envelope, for they may come after the body was sent.
     """
 
     payments: Annotated[list[PaymentIn], Field(max_length=MAX_PAYMENTS)]
     receipt_no: ReceiptNo | None = None
     ticket_ids: Annotated[list[Annotated[list[UlidStr], PerUnit]], PerLine] | None = None
     short_codes: Annotated[list[Annotated[list[ShortCode], PerUnit]], PerLine] | None = None
-    offline_tokens: Annotated[list[Annotated[list[PrintedToken], PerUnit]], PerLine] | None = Field(
-        default=None, description="PP2 tokens that a till has signed and printed (R22)", repr=False
-    )
     catalog_version: Annotated[int, Field(strict=True, ge=1)] | None = None
     business_date: BusinessDate | None = None
     rung: Rung | None = None

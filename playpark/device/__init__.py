@@ -9,18 +9,22 @@ from playpark.device.pairing import login, pair
 from playpark.device.papers import PaperClaims
 from playpark.device.records import (
     Allocator,
+    ClockNote,
     Identity,
     OpState,
     PrintState,
     RecentEmployee,
     StoredOp,
+    Unsynced,
 )
 from playpark.device.store import DeviceStore
 from playpark.device.sync import DrainReport, LineMode, Progress, SyncEngine, SyncState
-from playpark.device.till_key import OfflineTickets, find_safe
+from playpark.device.safe import find_safe
+from playpark.device.till_key import OfflineTickets
 
 __all__ = [
     "Allocator",
+    "ClockNote",
     "DeviceStore",
     "DrainReport",
     "Heart",
@@ -35,6 +39,7 @@ __all__ = [
     "StoredOp",
     "SyncEngine",
     "SyncState",
+    "Unsynced",
     "find_safe",
     "login",
     "pair",

@@ -4,8 +4,8 @@ A damaged file is moved aside and named; a full disk refuses the operation inste
 """
 
 import contextlib
+import errno
 import fcntl
-import json
 import os
 import sqlite3
 import threading
@@ -13,57 +13,24 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from playpark.device.migrations import bring_up
 from playpark.errors import ErrorCode, PlayParkError
-
-SCHEMA_VERSION = 2
-
-_SCHEMA = """
-CREATE TABLE schema_version (version INTEGER NOT NULL);
-INSERT INTO schema_version VALUES (2);
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE ops (
-    op_id TEXT PRIMARY KEY,
-    kind TEXT NOT NULL,
-    epoch INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    link TEXT NOT NULL,
-    envelope TEXT NOT NULL,
-    body TEXT NOT NULL,
-    state TEXT NOT NULL,
-    printing TEXT NOT NULL,
-    receipt_no TEXT,
-    code TEXT,
-    message TEXT,
-    result TEXT,
-    memo TEXT,
-    UNIQUE (epoch, seq)
-);
-CREATE INDEX ops_pending ON ops (epoch, seq) WHERE state = 'pending';
-CREATE INDEX ops_unprinted ON ops (epoch, seq) WHERE printing IN ('due', 'printing', 'doubtful');
-CREATE INDEX ops_by_kind ON ops (kind, epoch, seq);
-CREATE TABLE receipts (
-    receipt_no TEXT PRIMARY KEY,
-    series TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    op_id TEXT NOT NULL REFERENCES ops (op_id),
-    state TEXT NOT NULL,
-    UNIQUE (series, number)
-) WITHOUT ROWID;
-"""
-
-_PAPERS = """
-CREATE TABLE papers (
-    op_id TEXT NOT NULL REFERENCES ops (op_id),
-    name TEXT NOT NULL,
-    state TEXT NOT NULL,
-    PRIMARY KEY (op_id, name)
-) WITHOUT ROWID;
-"""
-"""Each paper that was ever taken to the printer; one that never was is due (R23)."""
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+
+
+class DamagedFileError(PlayParkError):
+    """The file was damaged; it is kept as `aside`."""
+
+    def __init__(self, path: Path, aside: Path) -> None:
+        super().__init__(
+            ErrorCode.UNAVAILABLE,
+            f"The device's data file {path.name} was damaged. It is kept as {aside} and may hold "
+            "sales that the server has not seen: keep it and call support. "
+            "Started again, this device has to be paired anew.",
+        )
+        self.aside = aside
 
 
 class Database:
@@ -76,17 +43,20 @@ class Database:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(path)
+        except OSError as refused:
+            raise unusable(path, refused) from refused
+        try:
             # The file holds the device's token: its owner alone may read it.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        except OSError as refused:
-            message = f"{path} cannot be used ({refused.strerror}): choose another --data folder."
-            raise PlayParkError(ErrorCode.UNAVAILABLE, message) from refused
-        try:
             self._connection = _connect(path)
         except sqlite3.DatabaseError as broken:
-            os.close(self._lock)
-            raise self._explain(broken, now) from broken
-        except PlayParkError:
+            # The lock is held until the damaged file is aside.
+            with _closing(self._lock):
+                raise self._explain(broken, now) from broken
+        except OSError as refused:
+            with _closing(self._lock):
+                raise unusable(path, refused) from refused
+        except BaseException:
             os.close(self._lock)
             raise
 
@@ -94,6 +64,16 @@ class Database:
         with self._turn:
             self._connection.close()
             os.close(self._lock)
+
+    def damaged(self, now: datetime) -> DamagedFileError:
+        """Close it and move it aside: what stands in it does not hold together."""
+        with self._turn, _closing(self._lock):
+            self._connection.close()
+            return DamagedFileError(self.path, put_aside(self.path, _damaged_at(now)))
+
+    def turn(self) -> threading.RLock:
+        """Held, nobody else reads or writes; a transaction within it belongs to the holder."""
+        return self._turn
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -108,7 +88,7 @@ class Database:
                 self._connection.execute("COMMIT")
             except sqlite3.DatabaseError as broken:
                 self._roll_back()
-                raise _sentence(self.path, broken) from broken
+                raise explained(self.path, broken) from broken
             except BaseException:
                 self._roll_back()
                 raise
@@ -118,7 +98,7 @@ class Database:
             try:
                 return self._connection.execute(query, values).fetchall()
             except sqlite3.DatabaseError as broken:
-                raise _sentence(self.path, broken) from broken
+                raise explained(self.path, broken) from broken
 
     def row(self, query: str, *values: object) -> sqlite3.Row | None:
         return next(iter(self.rows(query, *values)), None)
@@ -129,33 +109,82 @@ class Database:
 
     def _explain(self, broken: sqlite3.DatabaseError, now: datetime) -> PlayParkError:
         if not _is(broken, _DAMAGED):
-            return _sentence(self.path, broken)
-        aside = f"{self.path.name}.damaged-{now:%Y%m%dT%H%M%S}"
-        for suffix in ("", "-wal", "-shm"):
-            part = self.path.with_name(self.path.name + suffix)
+            return explained(self.path, broken)
+        return DamagedFileError(self.path, put_aside(self.path, _damaged_at(now)))
+
+
+def _damaged_at(now: datetime) -> str:
+    return f"damaged-{now:%Y%m%dT%H%M%S}"
+
+
+@contextlib.contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Keep every other program away from a file, to read it or to move it. Raises PlayParkError
+    where one has it."""
+    try:
+        lock = _lock(path)
+    except OSError as refused:
+        if refused.errno != errno.EROFS:
+            raise unusable(path, refused) from refused
+        yield  # no program runs on a disk that takes nothing
+        return
+    with _closing(lock):
+        yield
+
+
+def put_aside(path: Path, why: str) -> Path:
+    """Move a closed file and what belongs to it to `<file>.<why>`, beside it; nothing that lies
+    there already is replaced. Raises PlayParkError where the folder does not take it."""
+    aside = path.with_name(f"{path.name}.{why}")
+    times = 1
+    while aside.exists():
+        times += 1
+        aside = path.with_name(f"{path.name}.{why}-{times}")
+    try:
+        # The main file last: a file without its log would be an older one.
+        for suffix in ("-shm", "-wal", ""):
+            part = path.with_name(path.name + suffix)
             if part.exists():
-                part.rename(self.path.with_name(aside + suffix))
-        message = (
-            f"The device's data file was damaged. It is kept as {self.path.with_name(aside)} and "
-            "may hold sales that the server has not seen: keep it and call support. "
-            "Started again, this device has to be paired anew."
-        )
-        return PlayParkError(ErrorCode.UNAVAILABLE, message)
+                part.rename(aside.with_name(aside.name + suffix))
+    except OSError as refused:
+        message = f"{path} cannot be moved aside ({refused.strerror}): check its folder and disk."
+        raise PlayParkError(ErrorCode.UNAVAILABLE, message) from refused
+    return aside
+
+
+@contextlib.contextmanager
+def _closing(handle: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def unusable(path: Path, refused: OSError) -> PlayParkError:
+    """What the system says about a file, for the person at the device."""
+    message = f"{path} cannot be used ({refused.strerror}): choose another --data folder."
+    return PlayParkError(ErrorCode.UNAVAILABLE, message)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
     try:
         connection.row_factory = sqlite3.Row
+        connection.text_factory = readable
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         _check(connection)
-        _migrate(connection, path)
+        bring_up(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def readable(raw: bytes) -> str:
+    """A text of the file: what is none any more is found by its hash, not by an exception."""
+    return raw.decode("utf-8", "replace")
 
 
 def _check(connection: sqlite3.Connection) -> None:
@@ -163,36 +192,6 @@ def _check(connection: sqlite3.Connection) -> None:
         damaged = sqlite3.DatabaseError(found)
         damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise damaged
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    tables = "SELECT count(*) FROM sqlite_master WHERE name = 'schema_version'"
-    if not connection.execute(tables).fetchone()[0]:
-        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {_PAPERS} COMMIT;")
-    if connection.execute("SELECT version FROM schema_version").fetchone()[0] == 1:
-        _from_version_1(connection)
-    version = connection.execute("SELECT version FROM schema_version").fetchone()[0]
-    if version != SCHEMA_VERSION:
-        message = (
-            f"{path} was written by another version of PlayPark (file version {version}, this "
-            f"program reads {SCHEMA_VERSION}): install the newer program."
-        )
-        raise PlayParkError(ErrorCode.UNAVAILABLE, message)
-
-
-def _from_version_1(connection: sqlite3.Connection) -> None:
-    """Papers get rows of their own. Where the whole of a sale was in doubt, each paper is."""
-    connection.executescript(f"BEGIN IMMEDIATE; {_PAPERS} ALTER TABLE ops ADD COLUMN memo TEXT;")
-    doubtful = "SELECT op_id, body FROM ops WHERE printing IN ('printing', 'doubtful')"
-    for row in connection.execute(doubtful).fetchall():
-        tickets = [each for line in json.loads(row["body"]).get("ticket_ids", []) for each in line]
-        connection.executemany(
-            "INSERT INTO papers VALUES (?, ?, 'doubtful')",
-            [(row["op_id"], name) for name in ("receipt", *tickets)],
-        )
-    connection.execute("UPDATE ops SET printing = 'doubtful' WHERE printing = 'printing'")
-    connection.execute("UPDATE schema_version SET version = 2")
-    connection.execute("COMMIT")
 
 
 def _lock(path: Path) -> int:
@@ -208,8 +207,9 @@ def _lock(path: Path) -> int:
             "close it first, or choose another --data folder."
         )
         raise PlayParkError(ErrorCode.CONFLICT, message) from None
-    os.ftruncate(sidecar, 0)
-    os.pwrite(sidecar, str(os.getpid()).encode(), 0)
+    with contextlib.suppress(OSError):  # a full disk takes the lock and not the number
+        os.ftruncate(sidecar, 0)
+        os.pwrite(sidecar, str(os.getpid()).encode(), 0)
     return sidecar
 
 
@@ -218,7 +218,8 @@ def _is(broken: sqlite3.DatabaseError, codes: set[int]) -> bool:
     return getattr(broken, "sqlite_errorcode", 0) & 0xFF in codes
 
 
-def _sentence(path: Path, broken: sqlite3.DatabaseError) -> PlayParkError:
+def explained(path: Path, broken: sqlite3.DatabaseError) -> PlayParkError:
+    """What SQLite says, for the person at the device."""
     if _is(broken, _FULL):
         message = (
             f"The disk that holds {path} is full or failing: nothing was recorded, so nothing "

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from playpark.contracts.sync import LocalOutcome, OpKind
 from playpark.contracts.tickets import Direction
 from playpark.device.database import Database
-from playpark.device.records import OpState
+from playpark.device.records import REFUSED, OpState
 
 _PLACE = "gate-place"
 
@@ -64,7 +64,7 @@ class GateRecord:
         taken_back = {
             body.get("op_id") or body.get("redemption_id")
             for _, body, row in self._newest(OpKind.ANNUL, moment)
-            if row["state"] != OpState.REJECTED
+            if row["state"] not in REFUSED
         }
         return [
             _passage(envelope, body, row, taken_back)
@@ -101,6 +101,6 @@ def _passage(
         state=OpState(row["state"]),
         local=LocalOutcome.model_validate(local) if local else None,
         result=result,
-        refusal=row["message"] if row["state"] == OpState.REJECTED else None,
+        refusal=row["message"] if row["state"] in REFUSED else None,
         annulled=bool(names & taken_back),
     )

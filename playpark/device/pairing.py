@@ -1,10 +1,14 @@
-"""How a device gets its identity and keeps it fresh (API.md: device auth; R12, R43)."""
+"""How a device gets its identity and keeps it fresh (API.md: device auth; R12, R43).
+
+Registration, login, identity and catalogue are steps, each kept as it comes: after a cut it goes on
+where it stopped.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from playpark.client import ApiClient
+from playpark.client import ApiClient, NoAnswerError
 from playpark.contracts.auth import DeviceRegisterIn, DeviceSession
 from playpark.contracts.tenancy import DeviceType
 from playpark.device.records import Identity
@@ -12,7 +16,7 @@ from playpark.device.store import DeviceStore
 from playpark.errors import ErrorCode, PlayParkError
 
 SELLING = {DeviceType.POS, DeviceType.KIOSK}
-_AGAIN_AFTER_LOGIN = {ErrorCode.UNAUTHENTICATED, ErrorCode.TOKEN_EXPIRED}
+AGAIN_AFTER_LOGIN = {ErrorCode.UNAUTHENTICATED, ErrorCode.TOKEN_EXPIRED}
 T = TypeVar("T")
 
 
@@ -54,14 +58,15 @@ async def logged_in(ask: Callable[[], Awaitable[T]], relogin: Callable[[], Await
     try:
         return await ask()
     except PlayParkError as refused:
-        if refused.code not in _AGAIN_AFTER_LOGIN:
+        if refused.code not in AGAIN_AFTER_LOGIN:
             raise
     await relogin()
     return await ask()
 
 
 async def login(store: DeviceStore, client: ApiClient) -> DeviceSession:
-    """Log the device in; refresh its identity and, where it sells, its catalogue.
+    """Log the device in; refresh its identity and, where it sells, its catalogue. A revoked one
+    may hand its queue over for a review, and has no use for prices (R38).
 
     Raises PlayParkError: not paired, pending, suspended, revoked, server not reachable.
     """
@@ -80,9 +85,30 @@ async def login(store: DeviceStore, client: ApiClient) -> DeviceSession:
         }
     )
     await asyncio.to_thread(store.save_identity, fresh)
-    if session.device.type in SELLING:
-        await asyncio.to_thread(store.save_catalog, await client.catalog())
+    await complete(store, client, renew=True)
     return session
+
+
+async def complete(store: DeviceStore, client: ApiClient, *, renew: bool = False) -> None:
+    """Load what a device that sells needs and has not: a login may have been cut before its
+    catalogue came. `renew`: a newer one, too; where the line breaks, the one at hand stays good.
+
+    Raises PlayParkError where it has none and gets none.
+    """
+    device = store.identity.device if store.identity else None
+    if device is None or device.type not in SELLING or client.review:
+        return
+    known = await asyncio.to_thread(store.catalog)
+    if known is not None and not renew:
+        return
+    try:
+        fresh = await client.catalog(known)
+    except NoAnswerError:
+        if known is None:
+            raise
+        return
+    if fresh is not known:
+        await asyncio.to_thread(store.save_catalog, fresh)
 
 
 def _registration(

@@ -20,11 +20,18 @@ from playpark.ids import NewId, ReceiptNumber, ReceiptSeries, short_code
 
 
 class OpState(StrEnum):
-    """Where an operation stands; `rejected` is the visible quarantine (R35)."""
+    """Where an operation stands. `rejected`: refused for good; where it had happened it is the
+    visible quarantine. `handed_over`: out of it, for the office settles it from the server's
+    dead-letter list (R35)."""
 
     PENDING = "pending"
     APPLIED = "applied"
     REJECTED = "rejected"
+    HANDED_OVER = "handed_over"
+
+
+REFUSED = frozenset({OpState.REJECTED, OpState.HANDED_OVER})
+"""The server refused it and it has no effect there."""
 
 
 class PrintState(StrEnum):
@@ -63,6 +70,24 @@ class RecentEmployee(BaseModel):
     seen_at: UtcDatetime
 
 
+class ClockNote(BaseModel):
+    """How far the server's clock is ahead of this device's, and when that was heard (R36)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    offset_ms: int
+    heard_at: UtcDatetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unsynced:
+    """Sales that the server has not answered, practice left out: what `offline_cap` limits
+    (R39)."""
+
+    count: int = 0
+    satang: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class StoredOp:
     """One operation as it stands on disk; `body` is frozen, `envelope` all else that is sent."""
@@ -82,6 +107,8 @@ class StoredOp:
     """What is kept of the server's answer: never a ticket's token (R15)."""
     memo: dict[str, Any] | None
     """What the device keeps for its papers and screens beside the body; never sent."""
+    dead_letter_id: str | None
+    """Where the server keeps it, if it was refused although it had happened."""
     size: int
     """Bytes of the body as JSON."""
 
@@ -101,6 +128,7 @@ class StoredOp:
             message=row["message"],
             result=json.loads(row["result"]) if row["result"] else None,
             memo=json.loads(row["memo"]) if row["memo"] else None,
+            dead_letter_id=row["dead_letter_id"],
             size=len(row["body"]),
         )
 
@@ -112,6 +140,19 @@ class StoredOp:
     def committed(self) -> bool:
         """True where it had happened when it was recorded; else the server may refuse it (R17)."""
         return bool(self.envelope["committed"])
+
+    @property
+    def quarantined(self) -> bool:
+        """Refused for good although it had happened, and nobody has seen to it (R35)."""
+        return self.state is OpState.REJECTED and self.committed
+
+    @property
+    def sold(self) -> int | None:
+        """Satang of a sale that is no practice; None for all else."""
+        if self.kind is not OpKind.SALE or self.body.get("training"):
+            return None
+        rung = self.body.get("rung") or {}
+        return int(rung.get("grand_total") or 0)
 
     @property
     def shift_id(self) -> str | None:

@@ -7,50 +7,41 @@ server answers a repeated one as the first time. So lost and doubled answers har
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from playpark.client import ApiClient
 from playpark.clock import Clock
-from playpark.contracts.sync import BatchIn, OpResult, OpStatus
-from playpark.device.pairing import logged_in, login
-from playpark.device.records import OpState, StoredOp
+from playpark.contracts.sync import MAX_OPS, OpResult
+from playpark.device.line import LineMode
+from playpark.device.pairing import complete, login
+from playpark.device.park_clock import ParkClock
+from playpark.device.records import REFUSED, OpState, StoredOp
+from playpark.device.sending import DrainReport, Progress, Sender, backoff
+from playpark.device.standing import LONGEST_PAUSE_S, TURNED_AWAY, Standing
 from playpark.device.store import DeviceStore
 from playpark.errors import ErrorCode, PlayParkError
 
-BACKOFF_BASE_S, BACKOFF_CAP_S = 1.0, 60.0
-LONGEST_PAUSE_S = 300.0
-"""No answer, however wrong, keeps a till from its server for longer."""
+__all__ = [
+    "LONGEST_PAUSE_S",
+    "TURNED_AWAY",
+    "DrainReport",
+    "LineMode",
+    "Progress",
+    "SyncEngine",
+    "SyncState",
+]
+
+DEADLINE_S = 1.5
+"""What a guest at a till waits for the server."""
 OFFLINE_GRACE_S = 0.3
 """How long a guest waits for a server that did not answer the last time."""
-
-_BAD_BATCH = {ErrorCode.VALIDATION, ErrorCode.BATCH_TOO_LARGE, ErrorCode.BODY_TOO_LARGE}
-TURNED_AWAY = {
-    *(ErrorCode.UNAUTHENTICATED, ErrorCode.PERMISSION, ErrorCode.TENANT_SUSPENDED),
-    *(ErrorCode.DEVICE_SUSPENDED, ErrorCode.DEVICE_REVOKED, ErrorCode.DEVICE_PENDING),
-}
-"""The server is there and does not take this device: it may do nothing alone either (R38)."""
-_FINAL = {OpStatus.APPLIED, OpStatus.DUPLICATE, OpStatus.REJECTED}
-
-
-class LineMode(StrEnum):
-    """`slow`: the server answers, but not within the deadline, so the device decides by itself."""
-
-    CONNECTING = "connecting"
-    ONLINE = "online"
-    SLOW = "slow"
-    OFFLINE = "offline"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """A queue that is being sent: `done` of `total` operations have their answer."""
-
-    done: int
-    total: int
+PROBE_S = 3.0
+"""How long the server has to tell its time."""
+REVIEW = "This device is revoked: what it has not sent goes to the office for a review."
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +63,12 @@ class SyncState:
     quarantined: int = 0
 
 
-@dataclass(slots=True)
-class DrainReport:
-    """What one drain did: how many operations got an answer that stands, how many wait on."""
-
-    applied: int = 0
-    rejected: int = 0
-    waiting: int = 0
-    retry_after: float | None = None
-    error: PlayParkError | None = None
-
-
-def backoff(attempt: int, retry_after: float | None, jitter: Callable[[], float]) -> float:
-    """Seconds before attempt number `attempt` (from 1): full jitter, but never less than the
-    server asked for (R37)."""
-    ceiling = min(BACKOFF_CAP_S, BACKOFF_BASE_S * (1 << min(attempt - 1, 16)))
-    return max(jitter() * ceiling, min(retry_after or 0.0, LONGEST_PAUSE_S))
-
-
 class SyncEngine:
     """Sends a store's operations. All methods run in one event loop.
 
-    `relogin` is called on 401, and before the first batch of a device without a token.
+    `deadline`: what a guest of this device waits at most, in seconds. `relogin` is called on 401,
+    before the first batch of a device without a token, and by one that was turned away. A
+    `ParkClock` learns the time from the answers.
     """
 
     def __init__(
@@ -102,8 +77,8 @@ class SyncEngine:
         client: ApiClient,
         clock: Clock,
         *,
+        deadline: float = DEADLINE_S,
         relogin: Callable[[], Awaitable[object]] | None = None,
-        batch_timeout: float = 10.0,
         idle: float = 5.0,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -111,230 +86,245 @@ class SyncEngine:
         self._client = client
         self._clock = clock
         self._relogin = relogin or (lambda: login(store, client))
-        self._batch_timeout = batch_timeout
         self._idle = idle
         self._jitter = jitter
-        self._in_flight = asyncio.Lock()
+        self._standing = Standing(clock, deadline)
+        self._sender = Sender(
+            store, client, self._standing, self._relogin, settled=self._settled, jitter=jitter
+        )
+        self._complete = False
         self._wake = asyncio.Event()
-        self._waiters: dict[str, asyncio.Future[OpResult]] = {}
+        self._next_try: float | None = None
+        self._waiters: dict[str, set[asyncio.Future[OpResult]]] = {}
         self._listeners: list[Callable[[StoredOp, OpResult], None]] = []
-        self._drains: set[asyncio.Task[DrainReport]] = set()
-        self._not_before = 0.0
-        self._slow = False
-        self._turned_away = False
-        self._state = SyncState(online=False, queued=0, since=clock.now())
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._attempting = asyncio.Lock()
+        self._waiting: asyncio.Task[None] | None = None
+        """An attempt that has not begun: it is for all who ask until it does."""
+
+    # --- how it stands --------------------------------------------------------------------
 
     @property
     def state(self) -> SyncState:
-        return replace(self._state, queued=self._store.queued_count())
+        mode, standing = self.mode, self._standing
+        online = mode is LineMode.ONLINE
+        reachable = mode in {LineMode.ONLINE, LineMode.SLOW}
+        return SyncState(
+            online=online,
+            queued=self._store.queued_count(),
+            since=standing.since(online=online),
+            last_error=REVIEW if self._client.review else standing.last_error,
+            mode=mode,
+            back_in=self._back_in(mode),
+            progress=self._sender.progress if reachable else None,
+            quarantined=self._store.quarantined_count(),
+        )
+
+    @property
+    def mode(self) -> LineMode:
+        """How the line stands. While a long queue is on its way it is slow: a fresh sale stands at
+        its end, and no guest waits for all that is before it."""
+        mode = self._standing.mode
+        return LineMode.SLOW if mode is LineMode.ONLINE and self._catching_up else mode
 
     @property
     def online(self) -> bool:
-        return self._state.online
+        """The server decides: a guest may wait for its answer."""
+        return self.mode is LineMode.ONLINE
 
     @property
     def reachable(self) -> bool:
-        """Online, or only slow: a batch is under way that was not answered in time. What needs
-        the server is worth a try then."""
-        return self.online or self._slow
+        """Online, or only slow. What needs the server is worth a try then."""
+        return self.mode in {LineMode.ONLINE, LineMode.SLOW}
 
     @property
     def turned_away(self) -> bool:
-        """The server did not take this device the last time that it answered."""
-        return self._turned_away
+        """The server did not take this device the last time that it answered, or takes its queue
+        only, for a review (R38)."""
+        return self._standing.turned_away or self._client.review
 
     @property
     def queued(self) -> int:
         return self._store.queued_count()
 
+    @property
+    def _catching_up(self) -> bool:
+        return self._store.queued_count() - len(self._sender.put_off) > MAX_OPS
+
+    def _back_in(self, mode: LineMode) -> float | None:
+        if mode in {LineMode.ONLINE, LineMode.CONNECTING}:
+            return None
+        held = self._standing.back_in
+        if held is not None or self._next_try is None:
+            return held
+        return max(self._next_try - time.monotonic(), 0.0)
+
     def note(self, fault: PlayParkError | None) -> None:
         """How a call beside the queue went: it tells as well whether the server is there."""
-        if fault is None:
-            self._reached(None)
-        elif fault.code is ErrorCode.UNAVAILABLE:
-            self._lost(fault.message)
-        else:
-            # A refusal in words is an answer: the line works, this device may not.
-            self._reached(fault.message, turned_away=fault.code in TURNED_AWAY)
+        self._standing.note(fault)
+
+    def missed(self) -> None:
+        """A guest has waited for the server in vain, beside the queue."""
+        self._standing.missed()
 
     def listen(self, heard: Callable[[StoredOp, OpResult], None]) -> None:
         """Call `heard` in the event loop with every answer that stands, late ones included.
         The answer to a sale holds its tickets' tokens: they live in memory only."""
         self._listeners.append(heard)
 
-    async def submit(self, op_id: str, deadline: float) -> OpResult | None:
+    # --- sending --------------------------------------------------------------------------
+
+    async def submit(
+        self, op_id: str, deadline: float, *, patient: bool = False
+    ) -> OpResult | None:
         """The server's answer to an operation, if it comes within `deadline` seconds.
 
         None: not reachable or not answered in time; the operation stays queued and goes on by
-        itself. One that is applied already is asked again and answered as the first time.
+        itself. While the line is not online nobody waits so long, but who is `patient`, because
+        nothing else can be done: such as for a refund. One that is applied already is asked again
+        and answered as the first time.
         Raises E_NOT_FOUND for an operation that this store does not hold.
         """
         stored = await asyncio.to_thread(self._store.op, op_id)
         if stored is None:
             raise PlayParkError(ErrorCode.NOT_FOUND, "This device made no such operation.")
-        if stored.state is OpState.REJECTED:
+        if stored.state in REFUSED:
             return stored.refusal()
-        if not self.online:
-            deadline = min(deadline, OFFLINE_GRACE_S)
-        loop = asyncio.get_running_loop()
-        waiter = self._waiters.setdefault(op_id, loop.create_future())
+        seconds = self._seconds(deadline, patient=patient)
+        waiter: asyncio.Future[OpResult] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(op_id, set()).add(waiter)
         attempt = self._start(stored if stored.state is OpState.APPLIED else None)
         both: set[asyncio.Future[Any]] = {waiter, attempt}
         try:
-            await asyncio.wait(both, timeout=deadline, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if waiter.done():
                 return waiter.result()
             if attempt.done():
                 attempt.result()  # a fault of the program is not kept quiet
-            else:
-                self._lost("The server takes too long to answer: it is tried again.", slow=True)
+            elif seconds == deadline:
+                self._standing.missed()
             return None
         finally:
-            if self._waiters.get(op_id) is waiter:
-                del self._waiters[op_id]
+            waiting = self._waiters.get(op_id, set())
+            waiting.discard(waiter)
+            if not waiting:
+                self._waiters.pop(op_id, None)
 
     async def drain(self) -> DrainReport:
         """Send what is queued, batch after batch, until nothing more can be answered now."""
-        report = DrainReport()
-        async with self._in_flight:
-            position = (0, 0)
-            while report.error is None and report.retry_after is None:
-                batch = await asyncio.to_thread(self._store.pending, after=position)
-                if not batch:
-                    break
-                await self._exchange(batch, report)
-                position = (batch[-1].epoch, batch[-1].seq)
-        return report
+        return await self._sender.drain()
 
     async def run_forever(self) -> None:
         """Keep the queue empty and `state` true until cancelled; backs off by R37."""
         attempt = 0
         while True:
-            report = await self.drain()
-            if report.error is None and not report.applied and not report.waiting:
-                report.error = await self._knock()
-            if report.error is None and not report.waiting:
-                attempt, pause = 0, self._idle
+            report = await self._round()
+            if report.error is None and report.retry_after is None:
+                attempt, pause = 0, self._idle_pause()
             else:
                 attempt += 1
                 pause = backoff(attempt, report.retry_after, self._jitter)
-            self._wake.clear()
-            # `wait_for` of Python 3.11 would lose a cancellation that comes with the waking.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
+                if self._standing.turned_away:  # logins are few in an hour
+                    pause = max(pause, backoff(attempt, None, lambda: 1.0))
+            await self._rest(pause)
 
     def wake(self) -> None:
         """Try again now: somebody did something that needs the server."""
         self._wake.set()
 
-    # --- one batch ----------------------------------------------------------------------
+    def _seconds(self, deadline: float, *, patient: bool) -> float:
+        """How long who asks now may wait."""
+        mode = self.mode
+        if mode is LineMode.ONLINE or (patient and mode is LineMode.SLOW):
+            return deadline
+        if mode is LineMode.SLOW and (self._standing.held or self._catching_up):
+            return 0.0
+        return min(deadline, OFFLINE_GRACE_S)
 
-    def _start(self, again: StoredOp | None) -> asyncio.Task[DrainReport]:
+    def _start(self, again: StoredOp | None) -> asyncio.Task[None]:
         # A task of its own: the batch goes on when the one who waits has given up.
-        task = asyncio.create_task(self._ask_again(again) if again else self._prompt_drain())
-        self._drains.add(task)
-        task.add_done_callback(self._drains.discard)
+        if again is None and self._waiting is not None:
+            return self._waiting
+        task = asyncio.create_task(self._attempt() if again is None else self._ask_again(again))
+        if again is None:
+            self._waiting = task
+        self._attempts.add(task)
+        task.add_done_callback(self._attempts.discard)
         return task
 
-    async def _prompt_drain(self) -> DrainReport:
-        if asyncio.get_running_loop().time() < self._not_before:
-            return DrainReport(waiting=self.queued)  # the server asked for a pause
-        return await self.drain()
+    async def _attempt(self) -> None:
+        async with self._attempting:
+            self._waiting = None
+            if self._standing.paused:
+                return  # the server asked for it
+            if self._standing.mode is LineMode.OFFLINE and await self._knock():
+                return
+            await self._sender.drain()
 
-    async def _ask_again(self, op: StoredOp) -> DrainReport:
-        report = DrainReport()
-        async with self._in_flight:
-            await self._exchange([op], report)
+    async def _ask_again(self, op: StoredOp) -> None:
+        await self._sender.ask_again(op)
+
+    async def _round(self) -> DrainReport:
+        """One turn of the loop. A server that was not there is asked for its time first, which is
+        cheap to wait for; so is one that does not take this device."""
+        if self._standing.mode is LineMode.OFFLINE and (fault := await self._knock()):
+            return DrainReport(error=fault, retry_after=fault.retry_after)
+        report = await self._sender.drain()
+        if report.error is None and not (report.applied or report.rejected or report.waiting):
+            report.error = await self._knock()
         return report
 
-    async def _exchange(self, batch: list[StoredOp], report: DrainReport) -> None:
-        """Send one batch and note its answers in `report`; no exception leaves for faults of
-        the network, the server or the disk."""
-        try:
-            results = await self._answers(batch)
-            for op in batch:
-                await self._settle(op, results.get(op.op_id), report)
-        except PlayParkError as fault:
-            report.error = fault
-            report.retry_after = fault.retry_after
-            self._pause(fault.retry_after)
-            self.note(fault)
+    def _idle_pause(self) -> float:
+        """Until the next look: no longer than until a hold is over, or something is due again."""
+        pauses = (self._idle, self._standing.back_in, self._sender.put_off.next_in)
+        return max(min(each for each in pauses if each is not None), min(self._idle, 0.05))
 
-    async def _answers(self, batch: list[StoredOp]) -> dict[str, OpResult]:
-        """The answer to each operation. A batch that is refused whole is sent one by one, so
-        that one poisoned operation holds nobody up (R35). That one has no answer and stays
-        queued, with the reason on the screen: only the server may say that it is rejected."""
-        try:
-            return await self._send(batch)
-        except PlayParkError as fault:
-            if fault.code not in _BAD_BATCH:
-                raise
-            if len(batch) == 1:
-                self._reached(fault.message)
-                return {}
-        found: dict[str, OpResult] = {}
-        for op in batch:
-            found |= await self._answers([op])
-        return found
+    async def _rest(self, pause: float) -> None:
+        self._next_try = time.monotonic() + max(pause, self._standing.paused)
+        # `wait_for` of Python 3.11 would lose a cancellation that comes with the waking.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._wake.wait()
+        self._wake.clear()
+        while left := self._standing.paused:  # nobody's hurry shortens what the server asked for
+            await asyncio.sleep(left)
+        self._next_try = None
 
-    async def _send(self, batch: list[StoredOp]) -> dict[str, OpResult]:
-        body = BatchIn(epoch=batch[0].epoch, ops=[op.to_op_in() for op in batch])
-        if self._client.device_token is None:
-            await self._relogin()
-        answer = await logged_in(
-            lambda: self._client.sync(body, timeout=self._batch_timeout), self._relogin
-        )
-        self._reached(None)
-        return {result.op_id: result for result in answer.results}
-
-    async def _settle(self, op: StoredOp, result: OpResult | None, report: DrainReport) -> None:
-        if result is not None and result.code == ErrorCode.INTERNAL:
-            # A fault of the server is no verdict on what was sold: it is asked again (R17).
-            self._reached(result.message)
-            result = None
-        if result is None or result.status not in _FINAL:
-            report.waiting += 1
-            if result is not None and result.retry_after is not None:
-                report.retry_after = max(report.retry_after or 0.0, result.retry_after)
-                self._pause(report.retry_after)
-            return
-        stored = await asyncio.to_thread(self._store.record_result, op, result)
-        report.rejected += result.status is OpStatus.REJECTED
-        report.applied += result.status is not OpStatus.REJECTED
-        if (waiter := self._waiters.get(op.op_id)) and not waiter.done():
-            waiter.set_result(result)
+    def _settled(self, stored: StoredOp, result: OpResult) -> None:
+        for waiter in self._waiters.get(stored.op_id, ()):
+            if not waiter.done():
+                waiter.set_result(result)
         for heard in self._listeners:
             heard(stored, result)
 
+    # --- is it there? ---------------------------------------------------------------------
+
     async def _knock(self) -> PlayParkError | None:
-        """With nothing to send, see whether the server is there."""
+        """See whether the server is there, and takes this device; what it should have had and has
+        not, such as its prices, is loaded then."""
         try:
-            if self._client.device_token is None:
+            if self._client.device_token is None or self._standing.turned_away:
                 await self._relogin()
-            await self._client.time()
+                self._standing.note(None)
+            began = time.monotonic()
+            told = await self._client.time(timeout=PROBE_S)
+            took = time.monotonic() - began
+            self._standing.probed(took)
+            if not self._complete:
+                await complete(self._store, self._client)
+                self._complete = True
         except PlayParkError as fault:
-            self.note(fault)
+            self._standing.note(fault)
             return fault
-        self.note(None)
+        if isinstance(self._clock, ParkClock):
+            self._clock.learn(told, took)
+            await self._keep_time(self._clock)
         return None
 
-    # --- state --------------------------------------------------------------------------
-
-    def _pause(self, retry_after: float | None) -> None:
-        if retry_after is not None:
-            pause = min(retry_after, LONGEST_PAUSE_S)
-            self._not_before = asyncio.get_running_loop().time() + pause
-
-    def _reached(self, error: str | None, *, turned_away: bool = False) -> None:
-        self._slow, self._turned_away = False, turned_away
-        self._turn(online=True, error=error)
-
-    def _lost(self, error: str, *, slow: bool = False) -> None:
-        """`slow`: given up waiting for it, which an outage is only where it was one before."""
-        self._slow = slow and self.reachable
-        self._turn(online=False, error=error)
-
-    def _turn(self, *, online: bool, error: str | None) -> None:
-        since = self._state.since if self._state.online is online else self._clock.now()
-        self._state = replace(self._state, online=online, last_error=error, since=since)
+    async def _keep_time(self, clock: ParkClock) -> None:
+        note = clock.note()
+        if note is None:
+            return
+        with contextlib.suppress(PlayParkError):  # a full disk stops no clock
+            await asyncio.to_thread(self._store.save_clock, note.offset_ms, note.heard_at)
+            clock.kept(note)

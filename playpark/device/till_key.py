@@ -1,21 +1,16 @@
 """The key with which a till signs tickets while the server is away, and its certificate (R22, R34).
 
-The private key lies in the device's store, encrypted with a secret that does not: one of the
-environment, or of the OS keyring where the `keyring` package is installed. Without either there is
-no key, and the till prints no tickets by itself.
+The private key lies in the device's store, encrypted with a secret of the device's safe. Without a
+safe there is no key, and the till prints no tickets by itself.
 """
 
 import asyncio
-import base64
-import hashlib
-import os
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import InvalidToken
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,15 +20,14 @@ from playpark.contracts.gate import CertificateIn, CertificateView
 from playpark.contracts.tenancy import DeviceType
 from playpark.device.database import Database
 from playpark.device.records import Allocator, Identity
+from playpark.device.safe import SECRET_VARIABLE as SECRET_VARIABLE
+from playpark.device.safe import Safe, box
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.offline_tickets import OfflineTicket, mint_pp2, parse_pp2, public_key_text, verify_pp2
 
 if TYPE_CHECKING:
     from playpark.device.store import DeviceStore
 
-SECRET_VARIABLE = "PLAYPARK_DEVICE_KEY"  # noqa: S105 - the name of a variable
-KEYRING_SERVICE = "playpark till key"
-SHORTEST_SECRET = 32
 ASK_AGAIN = timedelta(hours=1)
 """After a refusal: a supervisor may have changed the device's capabilities by then."""
 _NEXT_TIME = {
@@ -43,64 +37,10 @@ _NEXT_TIME = {
     ErrorCode.TOKEN_EXPIRED,
 }
 """What passes: all else is a refusal."""
+_LABEL = "till key"
 _BEYOND = (
     "This till may not print these tickets without the server: its certificate does not cover them."
 )
-
-
-# --- where the secret is ----------------------------------------------------------------
-
-
-class Safe(Protocol):
-    """Something outside the device's store that keeps the secret which opens a key."""
-
-    def secret(self, public_key: str) -> str | None:
-        """The secret of this key, made where the safe makes its own; None where it cannot."""
-
-
-@dataclass(frozen=True, slots=True)
-class GivenSecret:
-    """The secret of the environment, for every key."""
-
-    value: str
-
-    def secret(self, public_key: str) -> str | None:  # noqa: ARG002 - one for all
-        return self.value
-
-
-class KeyringSafe:
-    """The keyring of the OS, one random secret a key. It may ask a person, so it blocks."""
-
-    def __init__(self) -> None:
-        import keyring  # noqa: PLC0415 - optional, and 0.2 s of a start
-
-        self._keyring = keyring
-
-    def secret(self, public_key: str) -> str | None:
-        errors = self._keyring.errors.KeyringError
-        try:
-            known: str | None = self._keyring.get_password(KEYRING_SERVICE, public_key)
-            if known is None:
-                known = secrets.token_urlsafe(SHORTEST_SECRET)
-                self._keyring.set_password(KEYRING_SERVICE, public_key, known)
-        except errors:
-            return None
-        return known
-
-
-def find_safe(environment: Mapping[str, str] = os.environ) -> Safe | None:
-    """The environment's secret, else the keyring, else None. Raises E_VALIDATION for a secret that
-    is too short to be one."""
-    given = environment.get(SECRET_VARIABLE, "")
-    if given:
-        if len(given) < SHORTEST_SECRET:
-            message = f"{SECRET_VARIABLE} needs {SHORTEST_SECRET} characters or more: make it anew."
-            raise PlayParkError(ErrorCode.VALIDATION, message)
-        return GivenSecret(given)
-    try:
-        return KeyringSafe()
-    except ImportError:
-        return None
 
 
 # --- what stands on the disk ------------------------------------------------------------
@@ -276,7 +216,7 @@ class OfflineTickets:
         secret = self._safe.secret(public_key) if self._safe else None
         if secret is None:
             return None
-        sealed = _fernet(secret).encrypt(key.private_bytes_raw()).decode()
+        sealed = box(_LABEL, secret).encrypt(key.private_bytes_raw()).decode()
         self._store.signing.save_key(SealedKey(public_key=public_key, sealed=sealed))
         self._opened = key
         return key
@@ -287,15 +227,10 @@ def _open(safe: Safe, kept: SealedKey) -> Ed25519PrivateKey | None:
     if secret is None:
         return None
     try:
-        raw = _fernet(secret).decrypt(kept.sealed.encode())
+        raw = box(_LABEL, secret).decrypt(kept.sealed.encode())
     except InvalidToken:
         return None
     return Ed25519PrivateKey.from_private_bytes(raw)
-
-
-def _fernet(secret: str) -> Fernet:
-    digest = hashlib.sha256(f"playpark|till key|{secret}".encode()).digest()
-    return Fernet(base64.urlsafe_b64encode(digest))
 
 
 def _may_sell_offline(identity: Identity | None) -> bool:

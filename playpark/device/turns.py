@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from playpark.client import ApiClient
-from playpark.device.sync import LONGEST_PAUSE_S
+from playpark.device.standing import LONGEST_PAUSE_S
 from playpark.errors import ErrorCode, PlayParkError
 
 LOOK_S = 1.0

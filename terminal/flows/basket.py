@@ -69,7 +69,6 @@ class BasketFlow(Flow):
             if await self.ask(Choose(now.name, options)) is _NOBODY:
                 selling.attach(None)
                 return
-        self.till.counter.need_server()
         found = await self.ask(GuestDialog(guests.find, typed))
         if isinstance(found, NewGuest):
             found = await self.ask(NewGuestDialog(guests.create, found.wanted))
@@ -77,7 +76,6 @@ class BasketFlow(Flow):
 
     async def park(self, typed: str = "") -> None:
         """Put the basket aside."""
-        self.till.counter.need_server()
         known = self.till.basket.rung.parked
         guest = self.till.basket.rung.guest
         name = typed or (known.name if known else guest.name if guest else "")
@@ -123,6 +121,7 @@ class BasketFlow(Flow):
         """All of it on the card terminal or in a bank's app."""
         await self.allow()
         selling = self.till.selling
+        await selling.ready()
         at = selling.quote()
         way, due, shown = selling.way(method), selling.due(method, at), selling.priced
         reference = await self.ask(TakePayment(way, due))
@@ -135,6 +134,7 @@ class BasketFlow(Flow):
         """Money in parts."""
         await self.allow()
         selling = self.till.selling
+        await selling.ready()
         at = selling.quote()
         total = selling.priced.grand_total if selling.priced else 0
         payments = await self.ask(SplitDialog(selling.split(at), selling.ways(), total))

@@ -10,6 +10,7 @@ from playpark.tui import Ask, Choose, Dialog
 from terminal.approvals import Question
 from terminal.giving_back import Why
 from terminal.screens.approval import ApprovalDialog
+from terminal.screens.pin import PinDialog
 from terminal.till import Till
 
 R = TypeVar("R")
@@ -37,9 +38,17 @@ class Flow:
         """A dialog that gives nothing back."""
         await self.app.push_screen_wait(dialog)
 
+    async def server(self, what: str = "This") -> None:
+        """See to it that the server can be asked in the employee's name: who logged in without it
+        types the PIN once more (R39). Raises Left; E_UNAVAILABLE offline."""
+        counter = self.till.counter
+        counter.need_server(what)
+        if counter.needs_pin and counter.employee is not None:
+            await self.ask(PinDialog(counter.employee.name, self.till.prove))
+
     async def approve(self, question: Question) -> str:
         """A supervisor's token. Raises Left; E_UNAVAILABLE offline."""
-        self.till.counter.need_server()
+        await self.server("A supervisor's approval")
         approvals = self.till.approvals
         return await self.ask(ApprovalDialog(question, approvals.ask, approvals.approvers()))
 

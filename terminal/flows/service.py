@@ -6,6 +6,8 @@ from dataclasses import replace
 from playpark.contracts.approvals import ApprovalAction, ReasonKind
 from playpark.contracts.pricing import PaymentMethod
 from playpark.contracts.shifts import MovementType
+from playpark.device.bundle import SHORTEST_PASSPHRASE
+from playpark.errors import ErrorCode, PlayParkError
 from playpark.money import format_satang
 from playpark.tui import Ask, Choose
 from terminal.drawer import MOVEMENTS
@@ -14,6 +16,7 @@ from terminal.flows.flow import Flow
 from terminal.refund_amount import Back
 from terminal.screens.drawer import AskAmount, XReportDialog
 from terminal.screens.found_sale import FoundSaleDialog, OutcomeDialog, Wanted, Wish
+from terminal.screens.quarantine import Deed, QuarantineDialog
 
 Settle = Callable[[], Awaitable[None]]
 _TYPED = ""
@@ -25,7 +28,6 @@ class ServiceFlow(Flow):
 
     async def find(self, typed: str = "") -> None:
         """Find a sale: one of the last, a receipt number, a code, a scanned ticket."""
-        self.till.counter.need_server()
         if not typed:
             options = [
                 (f"{sold.occurred_at.astimezone(self.till.counter.zone):%H:%M} {sold.receipt_no}",
@@ -44,6 +46,30 @@ class ServiceFlow(Flow):
         zone = self.till.counter.zone
         wanted = await self.ask(FoundSaleDialog(found, zone, why_not, by_amount=by_amount))
         await self._do(found, wanted)
+
+    async def quarantine(self) -> None:
+        """What the server has refused, one after the other, until the dialog is left (R35)."""
+        refused, said = self.till.refused, ""
+        deeds = {Deed.RETRY: refused.retry, Deed.HAND_OVER: refused.hand_over}
+        while refusals := await refused.all():
+            zone = self.till.counter.zone
+            decided = await self.ask(QuarantineDialog(refusals, zone, said))
+            try:
+                if decided.deed is Deed.EXPORT:
+                    said = await refused.export(await self._passphrase())
+                else:
+                    said = await deeds[decided.deed](decided.op_id)
+            except PlayParkError as problem:
+                said = problem.message
+        self.till.tell(said)
+
+    async def export(self) -> None:
+        """What only this till has, in a file for the office (R37)."""
+        self.till.tell(await self.till.refused.export(await self._passphrase()))
+
+    async def _passphrase(self) -> str:
+        label = f"A passphrase of {SHORTEST_PASSPHRASE} letters or more; the office needs it"
+        return await self.ask(Ask("Export to a file", label, _passphrase, max_length=120))
 
     async def _do(self, found: FoundSale, wanted: Wanted) -> None:
         giving, ids = self.till.giving_back, wanted.ticket_ids
@@ -124,7 +150,6 @@ class ServiceFlow(Flow):
 
     async def x_report(self) -> None:
         """A look at the open shift, on screen and on paper."""
-        self.till.counter.need_server()
         question = self.till.drawer.x_question()
         token = await self.approve(question) if question else None
         report = await self.till.drawer.x_report(token)
@@ -149,3 +174,10 @@ class ServiceFlow(Flow):
         why = await self.why(ReasonKind.CASH_VARIANCE)
         token = await self.approve(self.till.drawer.variance_question(why, counted))
         self.till.tell(await self.till.drawer.adjust(why, token, counted))
+
+
+def _passphrase(text: str) -> str:
+    if len(text) < SHORTEST_PASSPHRASE:
+        message = f"Choose a passphrase of {SHORTEST_PASSPHRASE} letters or more."
+        raise PlayParkError(ErrorCode.VALIDATION, message)
+    return text

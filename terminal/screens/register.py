@@ -21,8 +21,9 @@ from playpark.device import StoredOp
 from playpark.errors import PlayParkError
 from playpark.money import format_satang
 from playpark.tui import Confirm, StatusBar, keys_text, safe
+from playpark.tui.status_bar import REFRESH_S
 from playpark.tui.theme import MUTED
-from terminal.actions import PACKAGE_KEYS, Action, action_of, available, named
+from terminal.actions import PACKAGE_KEYS, Action, action_of, available, named, waiting
 from terminal.counter import OFFLINE, TillState
 from terminal.entry import Amount, Nothing, Scanned, Search, find, quantity, read
 from terminal.finding import RECEIPT
@@ -76,6 +77,7 @@ class RegisterScreen(Screen[None]):
         super().__init__()
         self._till = till
         self._listing = False
+        self._line_was_there = False
         self.held = False
         """True from the key that begins a flow to its end: no other key is taken meanwhile."""
 
@@ -98,6 +100,12 @@ class RegisterScreen(Screen[None]):
     def on_mount(self) -> None:
         self.query_one(EntryLine).focus()
         self.renew()
+        self.set_interval(REFRESH_S, self._follow_the_line)
+
+    def _follow_the_line(self) -> None:
+        """The line comes and goes by itself: the keys that need it with it."""
+        if self._till.engine.reachable is not self._line_was_there:
+            self._show_keys()
 
     # --- drawing ------------------------------------------------------------------------
 
@@ -138,15 +146,21 @@ class RegisterScreen(Screen[None]):
 
     def _show_keys(self) -> None:
         """The keys that work now, as many as fit: in a list Enter adds, else it takes cash."""
+        self._line_was_there = self._till.engine.reachable
         words = [(each.label, each.words) for each in available(self._till) if each.words]
         if self.query_one(TicketsPanel).found is not None:
             words = [("⏎", "add"), ("↑↓", "choose"), ("Esc", "back")]
         elif self._till.basket:
             at = next(index for index, (key, _) in enumerate(words) if key == "⏎")
             words.insert(at + 1, ("1000⏎", "tendered"))
-        while words and keys_text([*words, EVERYTHING]).cell_len > self.size.width - 2:
+        width = self.size.width - 2
+        while words and keys_text([*words, EVERYTHING]).cell_len > width:
             words.pop()
-        self.query_one("#keys", Static).update(keys_text([*words, EVERYTHING]))
+        row = keys_text([*words, EVERYTHING])
+        if later := [each.label for each in waiting(self._till)]:
+            note = f"   needs the server: {' '.join(later)}"
+            row.append(note if row.cell_len + len(note) <= width else "", style=MUTED)
+        self.query_one("#keys", Static).update(row)
 
     def _rounding(self) -> int:
         """What exact cash rounds, satang (R7)."""
@@ -296,7 +310,7 @@ class RegisterScreen(Screen[None]):
         action = named(name)
         if action.needs_server and not self._till.engine.reachable:
             self._till.engine.wake()
-            self._say(OFFLINE)
+            self._say(OFFLINE.format(action.needed_for))
             return False
         return True
 

@@ -12,6 +12,7 @@ import httpx
 from api.demo_park import demo_id
 from playpark.clock import business_date
 from playpark.ids import new_ulid
+from tests.api.drawers import SEQS
 from tests.outside import Outsider
 
 SUPERVISOR = {"email": "supervisor@demo.playpark", "pin": "9999"}
@@ -81,7 +82,7 @@ def committed(kind: str, body: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {
         "op_id": new_ulid(),
         "kind": kind,
-        "seq": 1,
+        "seq": next(SEQS),
         "schema_version": 1,
         "occurred_at": datetime.now(UTC).isoformat(),
         "committed": True,

@@ -14,7 +14,8 @@ from tests.outside import Outsider
 
 SUPERVISOR = {"email": "supervisor@demo.playpark", "pin": "9999"}
 CAROUSEL = 4_000
-_seqs = count(1)
+SEQS = count(1)
+"""Places in the sequences of devices: none is taken twice (R38)."""
 
 
 async def send(
@@ -57,7 +58,7 @@ def op(kind: str, body: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {
         "op_id": new_ulid(),
         "kind": kind,
-        "seq": next(_seqs),
+        "seq": next(SEQS),
         "schema_version": 1,
         "occurred_at": datetime.now(UTC).isoformat(),
         "body": body,

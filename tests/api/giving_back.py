@@ -10,6 +10,7 @@ import httpx
 from pymongo import MongoClient
 
 from playpark.ids import new_ulid
+from tests.api.drawers import SEQS
 from tests.outside import Outsider
 
 SUPERVISOR = {"email": "supervisor@demo.playpark", "pin": "9999"}
@@ -98,7 +99,7 @@ async def close(till: Outsider, counted: int = 0) -> dict[str, Any]:
     op = {
         "op_id": new_ulid(),
         "kind": "shift_close",
-        "seq": 1,
+        "seq": next(SEQS),
         "schema_version": 1,
         "employee_id": (await till.data("GET", "/v1/employees/me"))["employee_id"],
         "committed": True,

@@ -18,6 +18,8 @@ from tests.outside import Outsider
 
 CERTIFICATE = "/devices/me/certificate"
 ZONE = park_zone(None)
+PRINTED = object()
+"""What the till has signed of the tickets of a sale."""
 
 
 def day_of(at: datetime) -> date:
@@ -60,19 +62,28 @@ class OfflineTill:
     def token(self, ticket: OfflineTicket) -> str:
         return mint_pp2(self.key, ticket)
 
-    async def op(self, *tickets: OfflineTicket, **body: Any) -> dict[str, Any]:
-        """The operation of the cash sale of these tickets, all day passes, with their tokens."""
+    async def op(
+        self, *tickets: OfflineTicket, tokens: Any = PRINTED, **body: Any
+    ) -> dict[str, Any]:
+        """The operation of the cash sale of these tickets, all day passes, and what the till tells
+        of their `tokens`; None where it has printed nothing."""
         sale = {
             **self.park.adult(len(tickets)),
             "ticket_ids": [[each.ticket_id for each in tickets]],
-            "offline_tokens": [[self.token(each) for each in tickets]],
             **body,
         }
-        return await self.park.op(self.till, sale)
+        operation = await self.park.op(self.till, sale)
+        if tokens is None:
+            return operation
+        printed = [[self.token(each) for each in tickets]] if tokens is PRINTED else tokens
+        return operation | {"local": {"printed": True, "tokens": printed}}
 
-    async def arrives(self, *tickets: OfflineTicket, **body: Any) -> dict[str, Any]:
+    async def arrives(
+        self, *tickets: OfflineTicket, tokens: Any = PRINTED, **body: Any
+    ) -> dict[str, Any]:
         """Send that sale; the answer."""
-        (answer,) = await applied(self.till, await self.op(*tickets, **body))
+        operation = await self.op(*tickets, tokens=tokens, **body)
+        (answer,) = await applied(self.till, operation)
         return answer
 
 

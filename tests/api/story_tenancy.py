@@ -40,5 +40,8 @@ async def _pair_and_look_after(story: Story, store_id: str) -> None:
     await story.tell("GET", one, name=name, **there)
     caps = {"notes": "Cable under the mat", "caps": {"offline_cap": {"sales": 50}}}
     await story.tell("PATCH", one, caps, name=name, **there)
+    outage = {"delay_ms": 3000, "lost_answers": 20}
+    await story.tell("PUT", f"{one}/qa", outage, name=f"{name}/qa", **there)
+    await story.tell("GET", f"{one}/qa", name=f"{name}/qa", **there)
     for step in ("approve", "suspend", "resume", "rotate", "revoke"):
         await story.tell("POST", f"{one}/{step}", name=f"{name}/{step}", **there)

@@ -76,6 +76,12 @@ class Day:
         token, self.till.token = self.till.token, self.device_token
         return token
 
+    async def another_till(self) -> None:
+        """What happens on one device is bounded by its neighbours (R36): a look at an earlier time
+        takes a device that has done nothing since."""
+        self.till = await self.park.device()
+        self.device_token = self.till.token
+
     async def sync(
         self, kind: str, body: dict[str, Any], at: datetime, who: str, **more: Any
     ) -> dict[str, Any]:
@@ -147,6 +153,7 @@ async def test_R35_the_punches_of_somebody_who_was_suspended_since_are_kept(day:
     flags = [set(each["result"]["flags"]) for each in results]
     assert flags == [set(), set(), {"employee_suspended"}, {"employee_suspended"}]
     assert {each["result"]["employee_id"] for each in results} == {dao}
+    await day.another_till()
     assert await day.flags(before, dao) == set()
     assert await day.flags(after, dao) == {"employee_suspended", "not_permitted"}
 
@@ -158,12 +165,14 @@ async def test_R35_a_right_that_was_lost_since_is_not_held_against_anybody(day: 
     before = day.now()
     await day.put(who, day.place("gate"))
     day.now()
-    for _ in ("logged in here", "logged out"):
+    for here in (True, False):
+        await day.another_till()
+        day.till.token = await day.log_in(**login_of(dao))
+        if not here:
+            await day.till.data("POST", "/v1/auth/logout")
+        day.till.token = day.device_token
         assert await day.flags(before, who) == set()
         assert await day.flags(day.now(), who) == {"not_permitted"}
-        day.till.token = await day.log_in(**login_of(dao))
-        await day.till.data("POST", "/v1/auth/logout")
-        day.till.token = day.device_token
 
 
 async def test_R35_a_right_that_came_later_allows_nothing_that_was_before(day: Day) -> None:
@@ -213,6 +222,7 @@ async def test_R35_who_was_no_member_yet_or_any_more_is_unknown_and_still_who_ac
     assert await day.flags(working, who) == set()
     assert await day.flags(gone, who) == unknown
     assert await day.flags(back, who) == set()
+    await day.another_till()
     kept = await day.sync("timecard", {"event": "clock_in"}, gone, who)
     assert (kept["status"], kept["result"]["flags"]) == ("applied", ["unknown_employee"])
     assert kept["result"]["employee_id"] == who
@@ -241,8 +251,10 @@ async def test_R35_who_has_no_history_counts_as_having_always_had_what_they_have
     assert [row["status"] for row in stored] == ["active", "suspended", "active"]
     assert {tuple(row["roles"]) for row in stored} == {("cashier",)}
     assert stored[0]["at"] == history.ALWAYS
+    await day.another_till()
     assert await day.flags(long_ago, NOK) == set()
     assert await day.flags(suspended, NOK) == {"employee_suspended", "not_permitted"}
+    await day.another_till()
     await day.log_in(**CASHIER)
     assert await day.flags(long_ago, NOK) == set()
     assert await day.flags(suspended, NOK) == {"employee_suspended", "not_permitted"}

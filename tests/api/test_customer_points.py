@@ -14,7 +14,7 @@ from api.platform.uow import Work
 from playpark.contracts.customers import PointsReason
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import new_ulid
-from tests.api.drawers import SUPERVISOR
+from tests.api.drawers import SEQS, SUPERVISOR
 from tests.api.inside import Inside, inside
 from tests.outside import Outsider
 
@@ -97,7 +97,7 @@ async def test_R17_committed_points_need_the_permission_and_more_than_there_are_
         op = {
             "op_id": new_ulid(),
             "kind": "points",
-            "seq": 1,
+            "seq": next(SEQS),
             "schema_version": 1,
             "employee_id": employee_id,
             "committed": True,

@@ -33,6 +33,13 @@ async def results(park: Life, ticket: dict[str, Any]) -> list[tuple[str, str | N
     return [(row["result"], row["reason"]) for row in await park.rows(ticket)]
 
 
+async def told_of(park: Life, row: dict[str, Any]) -> list[dict[str, Any]]:
+    """What was told of an entry whose guest is in, and which the server did not cover."""
+    events = await park.db.events.find({"data.redemption_id": row["_id"]}).to_list(None)
+    about = [each for each in events if each["type"].startswith("ticket.conflict")]
+    return sorted(about, key=lambda each: str(each["_id"]))
+
+
 # --- one case after the other -------------------------------------------------------------
 
 
@@ -127,8 +134,9 @@ async def test_a_forged_ticket_that_was_let_in_is_recorded_as_a_conflict(park: L
 async def test_R33_credit_is_spent_down_to_nothing_and_the_rest_is_a_shortfall(park: Life) -> None:
     ticket, pool = await park.ticket("Play credit 500"), await zone_id(park, WATER)
     park.later(HOUR)
-    for seconds in (10, 40, 30, 20):
-        await sync(park.gate, park.shown(ticket, -seconds, zone_id=pool))
+    entries = [park.shown(ticket, -seconds, zone_id=pool) for seconds in (40, 30, 20, 10)]
+    for number in (3, 0, 1, 2):
+        await sync(park.gate, entries[number])
     rows = await park.rows(ticket)
     assert [(row["spend"], row["credit_shortfall"]) for row in rows] == [
         *[(15_000, 0)] * 3,
@@ -141,10 +149,11 @@ async def test_R33_credit_is_spent_down_to_nothing_and_the_rest_is_a_shortfall(p
 async def test_R33_a_timepass_runs_from_its_earliest_entry(park: Life) -> None:
     ticket = await park.ticket("2-hour pass")
     park.later(4 * HOUR)
+    before, later = (park.shown(ticket, -seconds) for seconds in (3 * HOUR + 60, 2 * HOUR))
     await sync(park.gates[0], park.shown(ticket, -HOUR))
     assert (await park.state(ticket))["ends_at"] is not None
-    await sync(park.gates[1], park.shown(ticket, -2 * HOUR))
-    await sync(park.gates[1], park.shown(ticket, -3 * HOUR - 60))
+    await sync(park.gates[1], later)
+    await sync(park.gates[1], before)
     first, second, third = await park.rows(ticket)
     assert (first["started_clock"], second["started_clock"]) == (True, False)
     assert (await park.state(ticket))["ends_at"] == first["ends_at"] == second["ends_at"]
@@ -163,8 +172,39 @@ async def test_R50_what_an_annulment_gives_back_goes_to_whoever_stood_behind(par
     assert (done["status"], done["result"]["remaining"]) == ("applied", 0)
     assert await results(park, ticket) == [("pass", None), ("pass", None)]
     assert (await park.state(ticket))["used"] == 1
+    _, row = await park.rows(ticket)
+    lost, regained = await told_of(park, row)
+    assert (lost["type"], lost["data"]["reason"]) == ("ticket.conflict", "duplicate_use")
+    assert (regained["type"], regained["data"]["reason"]) == ("ticket.conflict.settled", None)
+    assert (regained["data"]["was"], regained["data"]["gate_result"]) == ("fail", "pass")
+    audited = await park.db.audits.find({"entity_id": row["_id"]}).sort("seq").to_list(9)
+    assert [each["event_type"] for each in audited] == [
+        "redemption.conflict",
+        "redemption.conflict_settled",
+    ]
     (again,) = await sync(park.gates[1], second)
     assert again["result"] == refused["result"]
+
+
+async def test_R33_credit_that_an_annulment_gives_back_covers_what_was_short(park: Life) -> None:
+    ticket, pool = await park.ticket("Play credit 500"), await zone_id(park, WATER)
+    park.later(HOUR)
+    entries = [park.shown(ticket, -seconds, zone_id=pool) for seconds in (50, 40, 30, 20)]
+    for each in entries:
+        await sync(park.gate, each)
+    _, _, _, last = await park.rows(ticket)
+    assert (last["spend"], last["credit_shortfall"]) == (5_000, 10_000)
+    undo = op("annul", {"op_id": entries[0]["op_id"]}, occurred_at=park.now(-20))
+    await sync(park.gate, undo)
+    _, _, _, last = await park.rows(ticket)
+    assert (last["spend"], last["credit_shortfall"]) == (15_000, 0)
+    assert (await park.state(ticket))["used"] == 45_000
+    lost, regained = await told_of(park, last)
+    assert (lost["type"], lost["data"]["credit_shortfall"]) == ("ticket.conflict", 10_000)
+    assert (regained["type"], regained["data"]["credit_shortfall"]) == (
+        "ticket.conflict.settled",
+        0,
+    )
 
 
 async def test_R33_a_guest_whom_the_server_refused_and_the_gate_let_in_is_a_conflict(
@@ -219,7 +259,7 @@ async def test_what_an_exchange_carried_over_is_not_spent_again(park: Life) -> N
 async def test_two_outages_that_arrive_at_once_follow_each_other(park: Life) -> None:
     ticket = await park.ticket("10 entries")
     park.later(HOUR)
-    ops = [park.shown(ticket, -10 * number) for number in range(1, 16)]
+    ops = [park.shown(ticket, -10 * number) for number in range(15, 0, -1)]
     await asyncio.gather(
         *(sync(park.gates[number % 2], each) for number, each in enumerate(ops)),
     )
@@ -293,10 +333,12 @@ def test_R33_any_order_of_arrival_ends_in_the_same_books(
     async def arrive() -> None:
         ticket = await park.ticket(package)
         park.later(3 * HOUR + 1)
-        ops = [park.shown(ticket, second - 3 * HOUR, **in_zone) for second in seconds]
+        # A device counts its operations as they happen; the server hears of them in any order.
+        moments = sorted(seconds)
+        ops = [park.shown(ticket, second - 3 * HOUR, **in_zone) for second in moments]
         model = expected(
             package,
-            [(second, str(each["op_id"])) for second, each in zip(seconds, ops, strict=True)],
+            [(second, str(each["op_id"])) for second, each in zip(moments, ops, strict=True)],
         )
         order.shuffle(ops)
         gates = {each["op_id"]: order.choice(park.gates) for each in ops}
@@ -306,6 +348,12 @@ def test_R33_any_order_of_arrival_ends_in_the_same_books(
         assert told == model.results
         assert {row["gate_result"] for row in rows} == {"pass"}
         assert (await park.state(ticket))["used"] == model.used
+        for row in rows:  # who listens knows how each of them stands
+            last = [each["data"] for each in await told_of(park, row)][-1:]
+            short = row["result"] == "fail" or row["credit_shortfall"] > 0
+            assert [each["reason"] for each in last] == ([row["reason"]] if last else [])
+            assert bool(last) or not short
+            assert [each["credit_shortfall"] for each in last] in ([], [row["credit_shortfall"]])
         for each in ops:
             (again,) = await sync(gates[each["op_id"]], each)
             assert again["result"] == first[each["op_id"]]["result"]

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from playpark.ids import new_ulid
+from tests.api.drawers import SEQS
 from tests.api.giving_back import (
     approve,
     ask,
@@ -119,7 +120,7 @@ async def op(till: Outsider, kind: str, body: dict[str, Any], **more: Any) -> di
     return {
         "op_id": new_ulid(),
         "kind": kind,
-        "seq": 1,
+        "seq": next(SEQS),
         "schema_version": 1,
         "employee_id": (await till.data("GET", "/v1/employees/me"))["employee_id"],
         "occurred_at": (await till.data("GET", "/v1/time"))["now"],

@@ -297,7 +297,7 @@ async def test_R17_a_package_that_was_taken_off_sale_is_still_booked(till: Outsi
 )
 async def test_times_at_the_ends_of_the_calendar_are_refused(till: Outsider, when: Any) -> None:
     good = op("sale", await carousel(till), 1)
-    in_body = good | {"op_id": new_ulid(), "body": await carousel(till, occurred_at=when)}
+    in_body = good | {"op_id": new_ulid(), "seq": 2, "body": await carousel(till, occurred_at=when)}
     refused, applied = await sync(till, in_body, good)
     assert (refused["status"], refused["code"]) == ("rejected", "E_VALIDATION")
     assert applied["status"] == "applied"

@@ -17,6 +17,7 @@ from api.timecards.repository import TimecardRepository
 from playpark.clock import business_date, park_zone
 from playpark.contracts.timecards import TimecardEvent
 from playpark.ids import new_ulid
+from tests.api.drawers import SEQS
 from tests.api.inside import Inside, inside
 from tests.outside import CASHIER, Outsider
 
@@ -70,7 +71,7 @@ class Clerk:
         op = {
             "op_id": new_ulid(),
             "kind": "timecard",
-            "seq": 1,
+            "seq": next(SEQS),
             "schema_version": 1,
             "employee_id": await self.me(),
             "committed": True,

@@ -19,7 +19,8 @@ from playpark.offline_tickets import (
     mint_pp2,
     public_key_text,
 )
-from tests.api.drawers import applied, op, tell
+from tests.api.drawers import applied, approve, op, tell
+from tests.api.giving_back import refund
 from tests.api.own_park import OWNER, OwnPark, own_park
 from tests.outside import CASHIER, Outsider
 
@@ -64,6 +65,11 @@ class Thief:
         )
         return replace(told, **claims)
 
+    def over(self, sold: dict[str, Any]) -> OfflineTicket:
+        """A ticket over the id of one that was sold, with all that the sale says of it."""
+        begins, ends = (datetime.fromisoformat(sold[name]) for name in ("valid_from", "valid_to"))
+        return self.ticket(ticket_id=sold["ticket_id"], valid_from=begins, valid_to=ends)
+
     def token(self, ticket: OfflineTicket) -> str:
         return mint_pp2(self.key, ticket)
 
@@ -79,15 +85,18 @@ class Thief:
             found += [(answer["result"], answer["reason"]) for answer in answers]
         return found
 
-    async def sells(self, ticket: OfflineTicket) -> dict[str, Any]:
-        """The till's sale of this ticket arrives."""
+    async def sells(
+        self, ticket: OfflineTicket, till: Outsider | None = None, *, printed: bool = True
+    ) -> dict[str, Any]:
+        """A till's sale of this ticket arrives, with what it has `printed` of it by itself."""
         body = {
             "lines": [{"package_id": self.package, "qty": 1}],
             "payments": [{"method": "cash", "amount": PRICE}],
             "ticket_ids": [[ticket.ticket_id]],
-            "offline_tokens": [[self.token(ticket)]],
         }
-        (answer,) = await applied(self.till, op("sale", body, employee_id=self.employee))
+        told = {"local": {"printed": True, "tokens": [[self.token(ticket)]]}} if printed else {}
+        sale = op("sale", body, employee_id=self.employee, **told)
+        (answer,) = await applied(till or self.till, sale)
         return answer
 
     def rows(self, **which: Any) -> int:
@@ -223,3 +232,50 @@ async def test_attack_20_an_unknown_ticket_at_many_gates_at_once_admits_once(
     flat = [answer for each in answers for answer in each]
     assert flat.count(("pass", None)) == 1
     assert set(flat) == {("pass", None), ("fail", "duplicate_use")}
+
+
+async def test_attack_19_a_stolen_key_takes_over_no_ticket_that_its_till_did_not_print(
+    thief: Thief, park: OwnPark
+) -> None:
+    """The server's own ticket keeps its token and its state, whatever the key signs over its id."""
+    async with park.connect("POS", **CASHIER) as other:
+        await other.open_shift()
+        sold = {}
+        for name in (
+            *("control", "another till's", "used", "refunded", "cancelled", "exchanged"),
+            *("reprinted", "serial", "package", "longer", "earlier"),
+        ):
+            seller = other if name == "another till's" else None
+            answer = await thief.sells(thief.ticket(), seller, printed=False)
+            sold[name] = (answer["sale"]["sale_id"], answer["tickets"][0])
+    forged = {name: thief.over(ticket) for name, (_, ticket) in sold.items()}
+    assert await thief.shows(sold["used"][1]["qr_token"]) == [("pass", None)]
+    sale_id, _ = sold["refunded"]
+    assert (await refund(thief.till, sale_id))[0] == 200
+    for name, path, action in (
+        ("cancelled", "/tickets/cancel", "ticket_cancel"),
+        ("exchanged", "/tickets/exchange", "exchange"),
+        ("reprinted", "/reprints", "reprint"),
+    ):
+        sale_id, ticket = sold[name]
+        which = {"sale_id": sale_id} if name == "reprinted" else {"ticket_id": ticket["ticket_id"]}
+        entity = next(iter(which.values()))
+        approval = await approve(thief.till, action, entity)
+        body = {**which, "reason_code": "customer_request"}
+        await tell(thief.till, "POST", path, body, approval=approval)
+    taken = thief.ticket()
+    assert await thief.shows(thief.token(taken)) == [("pass", None)]
+    others = [each for each in thief.certificate.packages if each != thief.package]
+    forged |= {
+        "serial": replace(forged["serial"], serial=taken.serial),
+        "package": replace(forged["package"], package_id=others[0]),
+        "longer": replace(forged["longer"], valid_to=forged["longer"].valid_to + SECOND),
+        "earlier": replace(forged["earlier"], valid_from=forged["earlier"].valid_from - DAY),
+    }
+    control = thief.token(forged.pop("control"))
+    ids = {"ticket_id": {"$in": [each.ticket_id for each in forged.values()]}}
+    before = [*park.mongo.tickets.find(ids).sort("_id")]
+    shown = await thief.shows(*(thief.token(each) for each in forged.values()))
+    assert dict(zip(forged, shown, strict=True)) == dict.fromkeys(forged, INVALID)
+    assert [*park.mongo.tickets.find(ids).sort("_id")] == before
+    assert await thief.shows(control) == [("pass", None)]

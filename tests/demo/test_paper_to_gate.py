@@ -26,10 +26,11 @@ from gate.station import Station
 from playpark.client import ApiClient
 from playpark.clock import SystemClock, business_date, business_day_start, park_zone
 from playpark.contracts.catalog import PackageKind, PackageView
-from playpark.contracts.sync import OpKind
+from playpark.contracts.sync import LocalOutcome, OpKind
 from playpark.contracts.tickets import FailReason, TicketStatus, TicketView
 from playpark.device import Allocator, DeviceStore, OpState, StoredOp
-from playpark.device.till_key import SECRET_VARIABLE, Wanted
+from playpark.device.safe import SECRET_VARIABLE
+from playpark.device.till_key import Wanted
 from playpark.ids import ReceiptSeries
 from playpark.offline_tickets import named_ticket
 from playpark.printing.document import Paper
@@ -128,22 +129,31 @@ async def sold_offline(desk: Desk) -> tuple[StoredOp, list[str]]:
     certificate = await till.offline_tickets.renew(till.counter.client, till.counter.clock.now())
     assert certificate is not None
     papers: list[TicketView] = []
+    tokens: list[list[str]] = []
     op = await till.counter.append(
-        OpKind.SALE, lambda allocator: _body(till, allocator, total, papers)
+        OpKind.SALE,
+        lambda allocator: _body(till, allocator, total, papers, tokens),
+        local=lambda *_: LocalOutcome(printed=True, tokens=tokens),
     )
     for paper in papers:
         await asyncio.to_thread(desk.printer.put_out, ticket_paper(paper))
     return op, [paper.ticket_id for paper in papers]
 
 
-def _body(till: Till, allocator: Allocator, total: int, papers: list[TicketView]) -> dict[str, Any]:
+def _body(
+    till: Till,
+    allocator: Allocator,
+    total: int,
+    papers: list[TicketView],
+    tokens: list[list[str]],
+) -> dict[str, Any]:
     assert till.counter.catalog is not None
     by_id = {each.package_id: each for each in till.counter.catalog.packages}
     named = {each.name: each for each in till.packages}
     now = till.counter.clock.now()
     lines = [[*_parts(named[name], by_id)] for name in EVERY_KIND]
     views = [[_view(allocator, part, now) for part in parts] for parts in lines]
-    tokens = [
+    tokens += [
         till.offline_tickets.sign(allocator, [_wanted(each) for each in line], now)
         for line in views
     ]
@@ -159,7 +169,6 @@ def _body(till: Till, allocator: Allocator, total: int, papers: list[TicketView]
         "ticket_ids": [[each.ticket_id for each in line] for line in views],
         "short_codes": [[each.short_code for each in line] for line in views],
         "business_date": business_date(now, park_zone(None)).isoformat(),
-        "offline_tokens": tokens,
     }
 
 

@@ -178,15 +178,6 @@ def test_R34_a_full_disk_refuses_and_changes_nothing(store):
     assert sell(store).seq == count + 1
 
 
-def test_a_file_of_another_version_is_left_alone(path, clock):
-    with DeviceStore.open(path, clock) as store, store._database.transaction() as connection:
-        connection.execute("UPDATE schema_version SET version = 99")
-
-    with pytest.raises(PlayParkError, match="another version"):
-        DeviceStore.open(path, clock)
-    assert path.exists()
-
-
 def test_only_the_owner_may_read_the_file(path, store):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -277,29 +268,6 @@ def test_R23_a_paper_is_claimed_once_and_a_crash_leaves_only_it_doubtful(path, c
         store.papers.finish(sold.op_id, "ticket", PrintState.PRINTED)
         store.papers.settle(sold.op_id, PrintState.PRINTED)
         assert store.unprinted() == []
-
-
-def test_a_file_of_the_first_version_is_taken_over_with_its_papers_in_doubt(path, clock):
-    with DeviceStore.open(path, clock) as store:
-        store.save_identity(IDENTITY)
-        due, doubtful = sell(store, prints=True), sell(store, prints=True)
-    old = sqlite3.connect(path)
-    old.executescript(
-        "DROP TABLE papers; ALTER TABLE ops DROP COLUMN memo; UPDATE schema_version SET version = 1"
-    )
-    old.execute("UPDATE ops SET printing = 'printing' WHERE op_id = ?", (doubtful.op_id,))
-    old.commit()
-    old.close()
-
-    with DeviceStore.open(path, clock) as store:
-        [[ticket]] = doubtful.body["ticket_ids"]
-        assert store.papers.of(due.op_id) == {}
-        assert store.papers.of(doubtful.op_id) == {
-            "receipt": PrintState.DOUBTFUL,
-            ticket: PrintState.DOUBTFUL,
-        }
-        assert [op.printing for op in store.unprinted()] == [PrintState.DUE, PrintState.DOUBTFUL]
-        assert sell(store, memo={"note": 1}).memo == {"note": 1}
 
 
 def test_R42_an_op_id_can_be_chosen_before_and_the_approval_travels_in_the_envelope(store):

@@ -6,7 +6,8 @@ import pytest
 
 from playpark.contracts.sync import OpKind, OpStatus
 from playpark.device import OpState, SyncEngine, login
-from playpark.device.sync import BACKOFF_CAP_S, LONGEST_PAUSE_S, backoff
+from playpark.device.sending import BACKOFF_CAP_S, backoff
+from playpark.device.standing import LONGEST_PAUSE_S
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import ReceiptSeries
 from tests.device.conftest import NOW

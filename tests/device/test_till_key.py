@@ -17,12 +17,11 @@ from playpark.contracts.gate import CertificateIn, CertificateView
 from playpark.contracts.sync import OpKind
 from playpark.contracts.tenancy import DeviceCaps, DeviceType, OfflineCap
 from playpark.device import Allocator, DeviceStore
+from playpark.device.safe import GivenSecret, find_safe
 from playpark.device.till_key import (
     ASK_AGAIN,
-    GivenSecret,
     OfflineTickets,
     Wanted,
-    find_safe,
 )
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.offline_tickets import parse_pp2, verify_pp2

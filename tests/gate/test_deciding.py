@@ -580,21 +580,6 @@ def test_R22_a_listed_ticket_needs_no_certificate_any_more(alone: Alone, signed:
     assert alone.show(signed, "z-ball").decision.passed  # type: ignore[union-attr]
 
 
-def test_R21_a_ticket_that_the_list_has_under_another_token_is_refused(
-    alone: Alone, signed: str
-) -> None:
-    entry = AllowedTicket(
-        ticket_id=SIGNED.ticket_id,
-        hash=token_hash("the token that the server has made"),
-        kind=PackageKind.MULTI,
-        remaining=3,
-        valid_from=SIGNED.valid_from,
-        valid_to=SIGNED.valid_to,
-    )
-    fill(alone.own, certified(entry, version=2))
-    assert alone.show(signed, "z-ball").reason == "invalid_sig"  # type: ignore[union-attr]
-
-
 def test_R22_a_package_that_this_gate_has_not_heard_of_waits_for_the_server(
     alone: Alone, signed: str
 ) -> None:

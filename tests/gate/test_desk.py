@@ -347,7 +347,7 @@ def test_the_heartbeat_is_told_of_the_printer(counter: Counter) -> None:
 
 def test_a_zone_that_is_gone_is_said_and_not_forgotten(counter: Counter, tmp_path: Path) -> None:
     counter.desk.station.admission.zone_id = "z-gone"
-    counter.desk.station.engine._turn(online=True, error=None)
+    counter.desk.station.engine.note(None)
 
     assert not counter.desk.placed
     assert counter.desk.panel().word == "NO ZONE"

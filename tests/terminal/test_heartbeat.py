@@ -2,7 +2,7 @@
 
 from playpark.contracts.gate import CertificateIn
 from playpark.contracts.provider import PartState
-from playpark.device.till_key import SECRET_VARIABLE
+from playpark.device.safe import SECRET_VARIABLE
 from playpark.printing.transport import PrinterTarget, TargetKind
 from terminal.printer import PaperPrinter
 from terminal.till import Till

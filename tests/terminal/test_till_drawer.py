@@ -177,7 +177,7 @@ async def test_a_timecard_works_offline_and_a_refusal_is_told(rich_desk, rich):
 
     rich_desk.park.refusals["timecard"] = "You are clocked in already."
     await rich.drawer.clock(TimecardEvent.CLOCK_IN)
-    assert "refused the timecard: You are clocked in already." in rich.notice.text
+    await until(lambda: "refused the timecard: You are clocked in already." in rich.notice.text)
 
 
 # --- parking ----------------------------------------------------------------------------

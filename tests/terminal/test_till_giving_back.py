@@ -109,7 +109,7 @@ async def test_R31_a_sale_is_not_refunded_twice_while_one_is_on_its_way(rich_des
     found = await sold(rich)
     rich_desk.park.lose = True
     await rich.giving_back.refund(found, Back(), WHY, "t")
-    rich.engine._reached(None)
+    rich.engine.note(None)
 
     with pytest.raises(PlayParkError, match="asked for this sale already"):
         await rich.giving_back.refund(found, Back(), WHY, "t2")
@@ -309,9 +309,9 @@ async def test_R31_a_slip_after_a_restart_does_not_say_to_pay_out_once_more(rich
 
 async def test_R39_after_a_slow_answer_what_needs_the_server_is_tried(rich_desk, rich):
     found = await sold(rich)
-    rich.engine._lost("The server takes too long to answer.", slow=True)
+    rich.engine.missed()
     assert not rich.engine.online
 
     assert (await rich.finding.find(found.sale.receipt_no)).left == found.left
 
-    assert rich.engine.online
+    assert rich.engine.reachable

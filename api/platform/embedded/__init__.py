@@ -12,5 +12,6 @@ memory and, empty, 300 MB of disk (journal).
 from api.platform.embedded.binary import MongodBinary, find_mongod
 from api.platform.embedded.errors import EmbeddedMongoError
 from api.platform.embedded.server import EmbeddedMongo
+from api.platform.embedded.several import EmbeddedSet
 
-__all__ = ["EmbeddedMongo", "EmbeddedMongoError", "MongodBinary", "find_mongod"]
+__all__ = ["EmbeddedMongo", "EmbeddedMongoError", "EmbeddedSet", "MongodBinary", "find_mongod"]

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pymongo import MongoClient, timeout
@@ -32,6 +32,48 @@ def wait_until_primary(
         _poll(lambda: _step(client, port, db_path), check_alive, deadline)
 
 
+def wait_until_up(
+    port: int, db_path: str, *, check_alive: Callable[[], None], deadline: float
+) -> None:
+    """Return when the `mongod` that serves `db_path` on `port` answers, of a set or not."""
+    _poll(lambda: _listens(port), check_alive, deadline)
+    with _asking(port) as client:
+        _poll(lambda: _serves(client, db_path), check_alive, deadline)
+
+
+def initiate(ports: Sequence[int], *, election_timeout_ms: int, deadline: float) -> None:
+    """Make one set of the empty nodes on these ports, and wait until one of them is primary.
+
+    `election_timeout_ms` is how long the others wait for a primary that is silent.
+    """
+    members = [{"_id": number, "host": f"{HOST}:{port}"} for number, port in enumerate(ports)]
+    settings = {"electionTimeoutMillis": election_timeout_ms, "heartbeatIntervalMillis": 500}
+    config = {"_id": REPLICA_SET, "members": members, "settings": settings}
+    with _asking(ports[0]) as client:
+        client.admin.command("replSetInitiate", config)
+    _poll(lambda: primary_of(ports) is not None, lambda: None, deadline)
+
+
+def primary_of(ports: Sequence[int]) -> int | None:
+    """The port of the node that takes writes now; None while there is none."""
+    for port in ports:
+        with contextlib.suppress(PyMongoError), timeout(1), _asking(port) as client:
+            if client.admin.command("hello").get("isWritablePrimary"):
+                return port
+    return None
+
+
+def _asking(port: int) -> "MongoClient[dict[str, Any]]":
+    return MongoClient(
+        HOST,
+        port,
+        directConnection=True,
+        connectTimeoutMS=1000,
+        serverSelectionTimeoutMS=1000,
+        timeoutMS=10_000,
+    )
+
+
 def _poll(ready: Callable[[], bool], check_alive: Callable[[], None], deadline: float) -> None:
     """Ask again and again; a driver error is a "not yet", and the last one is told at the end."""
     why = "it does not answer"
@@ -55,14 +97,18 @@ def _listens(port: int) -> bool:
     return False
 
 
+def _serves(client: "MongoClient[dict[str, Any]]", db_path: str) -> bool:
+    # A program that is no MongoDB may have won the port, and never answer.
+    with timeout(1):
+        options = client.admin.command("getCmdLineOpts")["parsed"]
+    return bool(options.get("storage", {}).get("dbPath") == db_path)
+
+
 def _step(client: "MongoClient[dict[str, Any]]", port: int, db_path: str) -> bool:
     """Do the next step towards a primary; return whether it is one."""
     admin = client.admin
     # Another mongod may have won the port a moment ago: it must not be initiated or reconfigured.
-    # A program that is no MongoDB may have won it too, and never answer.
-    with timeout(1):
-        options = admin.command("getCmdLineOpts")["parsed"]
-    if options.get("storage", {}).get("dbPath") != db_path:
+    if not _serves(client, db_path):
         return False
     address = f"{HOST}:{port}"
     hello = admin.command("hello")
