@@ -25,6 +25,8 @@ COMMANDS = (
     Command("slash", "filter", "Filter this page", "Show the rows with a word", "/", "filter"),
     Command("n", "next_page", "Next page", "Older rows", "n", "next"),
     Command("p", "previous_page", "Previous page", "Newer rows", "p", "previous"),
+    Command("b", "settle('apply')", "Book it", "Book what waits, as it happened", "b", "book"),
+    Command("c", "settle('dismiss')", "Close it", "Say it is settled by hand", "c", "close"),
     Command("r", "refresh", "Refresh", "Read this page again", "r", "refresh"),
     *(
         Command(

@@ -64,6 +64,8 @@ class ListPage(Generic[M]):
     readers: str
     device_of: Callable[[M], str | None] = lambda _: None
     """The device whose name a row shows."""
+    waits: Callable[[M], bool] = lambda _: False
+    """Whether a row waits for somebody to settle it."""
 
     def cells(self, row: M, park: Park) -> list[str]:
         """All of the row's texts, also of columns that have no room: the filter looks at them."""

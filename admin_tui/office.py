@@ -15,9 +15,11 @@ from pydantic import BaseModel, ValidationError
 from admin_tui.park import Park
 from playpark.client import DEFAULT_URL, ApiClient
 from playpark.clock import Clock, business_date
+from playpark.contracts.approvals import ReasonCodeView, ReasonKind, VerifyPinIn
 from playpark.contracts.base import Page
 from playpark.contracts.employees import EmployeeLoginIn, EmployeeView
 from playpark.contracts.sales import SaleAnswer
+from playpark.contracts.sync import DeadLetterView, ResolveIn
 from playpark.contracts.tenancy import DeviceType, DeviceView
 from playpark.device import DeviceStore, RecentEmployee, pairing
 from playpark.device.sync import SyncState
@@ -230,6 +232,31 @@ class Office:
 
     async def sale(self, sale_id: str) -> SaleAnswer:
         return await self.ask(lambda: self.client.sale(sale_id))
+
+    # --- what waits for a person ---------------------------------------------------------
+
+    async def reasons(self) -> list[ReasonCodeView]:
+        """The store's reasons that fit anything."""
+        catalog = await self.ask(self.client.catalog)
+        return [
+            each for each in catalog.reason_codes if each.active and each.kind is ReasonKind.ANY
+        ]
+
+    async def approve(self, body: VerifyPinIn) -> str:
+        """Somebody's yes: a token for one action. Raises PlayParkError: wrong PIN, may not."""
+        return (await self.ask(lambda: self.client.verify_pin(body))).approval_token
+
+    async def resolve(self, letter_id: str, body: ResolveIn, approval: str) -> DeadLetterView:
+        """Book an operation that waits, or close it (R35)."""
+        return await self.ask(
+            lambda: self.client.resolve_dead_letter(letter_id, body, approval=approval)
+        )
+
+    def colleagues(self) -> list[RecentEmployee]:
+        """Who else worked here lately: nobody approves what they ask for themselves (R42)."""
+        asking = self.employee.employee_id if self.employee else None
+        known = self._store.recent_employees()
+        return [each for each in known if each.email and each.employee_id != asking]
 
     async def newest(
         self, path: str, model: type[M], *, older: Callable[[M], bool] = lambda _: False

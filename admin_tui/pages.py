@@ -6,13 +6,14 @@ from typing import Any
 
 from admin_tui.gates.redemptions import REDEMPTIONS
 from admin_tui.house.devices import DEVICES
+from admin_tui.house.letters import LETTERS
 from admin_tui.listing import ListPage
 from admin_tui.money.sales import SALES
 from admin_tui.money.shifts import SHIFTS
 
 DASHBOARD = "dashboard"
 LISTS: dict[str, ListPage[Any]] = {
-    page.name: page for page in (SALES, SHIFTS, REDEMPTIONS, DEVICES)
+    page.name: page for page in (SALES, SHIFTS, REDEMPTIONS, DEVICES, LETTERS)
 }
 
 

@@ -41,7 +41,14 @@ from playpark.contracts.shifts import (
     XReport,
 )
 from playpark.contracts.snapshot import CatalogSnapshot
-from playpark.contracts.sync import BatchIn, BatchOut, BundleIn, BundleOut
+from playpark.contracts.sync import (
+    BatchIn,
+    BatchOut,
+    BundleIn,
+    BundleOut,
+    DeadLetterView,
+    ResolveIn,
+)
 from playpark.contracts.tenancy import DeviceStatus
 from playpark.contracts.tickets import RedeemIn, RedemptionView, TicketView
 from playpark.download import Download, Part
@@ -259,7 +266,6 @@ class ApiClient:
         the answer broke off, if the server still has it."""
         query = {"window": window} | ({} if since is None else {"since": since})
         part = self._gate_list.begin(repr(query))
-        part.taken = False
         try:
             async with self._http.stream(
                 "GET",
@@ -287,6 +293,13 @@ class ApiClient:
     async def import_bundle(self, bundle: BundleIn) -> BundleOut:
         """Hand in operations from another device's export, for a review under it (R37)."""
         return await self._call("POST", "/sync/bundles", BundleOut, bundle)
+
+    async def resolve_dead_letter(
+        self, dead_letter_id: str, body: ResolveIn, *, approval: str
+    ) -> DeadLetterView:
+        """Book what was kept without its effect, or close it (R35, R42)."""
+        path = f"/sync/dead_letters/{dead_letter_id}/resolve"
+        return await self._call("POST", path, DeadLetterView, body, approval=approval)
 
     # --- lists --------------------------------------------------------------------------
 

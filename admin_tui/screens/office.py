@@ -17,6 +17,7 @@ from admin_tui.commands import (
     PALETTE_KEY,
     Command,
 )
+from admin_tui.house.settling import Left, Settling
 from admin_tui.office import Office
 from admin_tui.pages import DASHBOARD, LISTS
 from admin_tui.widgets.dashboard import Dashboard
@@ -24,6 +25,8 @@ from admin_tui.widgets.detail import DetailPane
 from admin_tui.widgets.list_pane import FilterInput, ListPane
 from admin_tui.widgets.pane import Pane
 from admin_tui.widgets.sidebar import Sidebar
+from playpark.contracts.sync import DeadLetterView, Resolve
+from playpark.errors import PlayParkError
 from playpark.tui import StatusBar, keys_text
 
 
@@ -83,13 +86,14 @@ class OfficeScreen(Screen[None]):
         conditions = {
             "filter": listed and self._list.can_filter,
             "next_page": listed and self._list.can_go_on,
+            "settle": listed and self._list.waiting is not None,
             "previous_page": listed and self._list.can_go_back,
             "open_detail": listed
             and self._list.has_rows
             and not (self._choosing or isinstance(self.focused, DetailPane)),
             "close_detail": detail_open or self._filtering,
         }
-        return conditions.get(action, True)
+        return conditions.get(action.partition("(")[0], True)
 
     @property
     def _filtering(self) -> bool:
@@ -148,6 +152,23 @@ class OfficeScreen(Screen[None]):
 
     def action_open_detail(self) -> None:
         self._list.open_detail()
+
+    def action_settle(self, action: str) -> None:
+        letter = self._list.waiting
+        if letter is not None:
+            doing = self._settle(letter, Resolve(action))
+            self.app.run_worker(doing, group="settle", exclusive=True)
+
+    async def _settle(self, letter: DeadLetterView, action: Resolve) -> None:
+        try:
+            done = await Settling(self.app, self._office).settle(letter, action)
+        except Left:
+            return
+        except PlayParkError as refused:
+            self._list.notice(refused.message, warn=True)
+            return
+        self.notify(done, markup=False)
+        self._list.refresh_rows()
 
     def action_close_detail(self) -> None:
         if self._filtering:

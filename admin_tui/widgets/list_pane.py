@@ -82,6 +82,12 @@ class ListPane(Pane):
         return bool(self._shown)
 
     @property
+    def waiting(self) -> Any:
+        """The row under the cursor where it waits for somebody, else None."""
+        row = self._marked()
+        return row if row is not None and self.page.waits(row) else None
+
+    @property
     def can_filter(self) -> bool:
         return bool(self._rows)
 

@@ -4,6 +4,7 @@ The only room of the shared package that imports Textual (DESIGN: who may import
 """
 
 from playpark.tui.app import ParkApp, Status
+from playpark.tui.approval import ApprovalDialog
 from playpark.tui.choose import Ask, Choose, Rows
 from playpark.tui.dialog import Confirm, Dialog
 from playpark.tui.field import Field
@@ -16,6 +17,7 @@ from playpark.tui.theme import PARK_THEME
 
 __all__ = [
     "PARK_THEME",
+    "ApprovalDialog",
     "Ask",
     "Choose",
     "Confirm",

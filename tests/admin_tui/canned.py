@@ -167,6 +167,47 @@ REDEMPTIONS = [
     redemption(28, "unknown_ticket", ticket_id=None, package_name=None),
     redemption(27, "duplicate_use"),
 ]
+LETTERS = [
+    {
+        "dead_letter_id": "letter2",
+        "kind": "rejected",
+        "status": "open",
+        "device_id": "dev1",
+        "device_code": "M01",
+        "op_id": "op2",
+        "op_kind": "sale",
+        "epoch": 1,
+        "seq": 12,
+        "receipt_no": "M01-S000012",
+        "amount": 39_800,
+        "employee_id": "nok",
+        "occurred_at": "2026-11-21T07:10:00Z",
+        "arrived_at": "2026-11-21T07:12:00Z",
+        "code": "E_VALIDATION",
+        "message": "The operation names a package that this store does not have.",
+    },
+    {
+        "dead_letter_id": "letter1",
+        "kind": "review",
+        "status": "applied",
+        "device_id": "dev2",
+        "device_code": "M02",
+        "op_id": "op1",
+        "op_kind": "redemption",
+        "epoch": 1,
+        "seq": 3,
+        "receipt_no": None,
+        "amount": None,
+        "employee_id": None,
+        "occurred_at": "2026-11-21T06:10:00Z",
+        "arrived_at": "2026-11-21T06:12:00Z",
+        "code": "E_DEVICE_REVOKED",
+        "message": None,
+        "resolved_by": "somchai",
+        "resolved_at": "2026-11-21T06:20:00Z",
+        "resolution": "lost_till",
+    },
+]
 CATALOG = {
     "catalog_version": 1,
     "hash": "h",
@@ -195,6 +236,7 @@ class CannedPark:
             "/shifts": SHIFTS,
             "/redemptions": REDEMPTIONS,
             "/devices": DEVICES,
+            "/sync/dead_letters": LETTERS,
         }
 
     def client(self, url: str) -> ApiClient:

@@ -25,6 +25,8 @@ SMALL, LARGE = (80, 24), (120, 40)
         (SMALL, ["3"], "10.00 short"),
         (LARGE, ["4"], "Water gate 1"),
         (SMALL, ["5"], "pending"),
+        (SMALL, ["6"], "M01-S000012"),
+        (LARGE, ["6", "enter"], "Why it is here"),
     ],
 )
 def test_a_page(

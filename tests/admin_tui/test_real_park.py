@@ -5,15 +5,18 @@ from pathlib import Path
 
 import httpx
 import pytest
+from textual.widgets import Input
 
 from admin_tui.app import AdminApp
 from admin_tui.office import Office
 from playpark.clock import SystemClock
+from playpark.contracts.sync import DeadLetterStatus, DeadLetterView
 from playpark.device import DeviceStore
 from playpark.ids import new_ulid
 from playpark.money import format_satang, parse_baht
 from playpark.tui import PairingDetails
 from tests.admin_tui.conftest import Key, enter_office, screen_text, shows, tiles, type_login, until
+from tests.api.drawers import op
 from tests.outside import Outsider
 
 
@@ -72,6 +75,7 @@ async def test_every_page_shows_the_park(
     sold = await till.sell(("Adult day pass", 1))
     body = {"qr_token": sold["tickets"][0]["qr_token"]}
     await gate.data("POST", "/v1/tickets/redeem", body, key=new_ulid())
+    await refused_sale(till)
     async with real_app.run_test(size=(80, 24), notifications=True) as pilot:
         await pair(pilot)
         await enter_office(pilot, "owner@demo.playpark", "8888")
@@ -80,6 +84,7 @@ async def test_every_page_shows_the_park(
             ("3", "open", "Float at the start"),
             ("4", "passed", "Ticket of"),
             ("5", "test back", "Code on receipts"),
+            ("6", "sale", "Why it is here"),
         ):
             await pilot.press(key)
             await shows(pilot, row)
@@ -136,3 +141,41 @@ async def test_a_device_of_before_goes_on_to_the_login(
     async with AdminApp(again, PairingDetails(api_url, "", "")).run_test() as pilot:
         await enter_office(pilot)
         assert abs(again.now() - SystemClock().now()) < timedelta(seconds=5)
+
+
+async def refused_sale(till: Outsider) -> str:
+    """A sale that has happened and cannot be booked; where the server keeps it."""
+    body = {"lines": [{"package_id": "gone", "qty": 1}], "payments": []}
+    told = op("sale", body)
+    answer = await till.data("POST", "/v1/sync/batch", {"epoch": 1, "ops": [told]})
+    return str(answer["results"][0]["dead_letter_id"])
+
+
+async def test_R35_what_could_not_be_booked_is_settled_by_two_people(
+    real_app: AdminApp, till: Outsider
+) -> None:
+    letter = await refused_sale(till)
+    async with real_app.run_test(size=(120, 40), notifications=True) as pilot:
+        await pair(pilot)
+        await enter_office(pilot)
+        await pilot.press("6")
+        await shows(pilot, "waits")
+        await pilot.press("c")
+        await shows(pilot, "Why?")
+        await pilot.press("1")
+        await shows(pilot, "Ask a supervisor")
+        await pilot.press(*"supervisor@demo.playpark", "enter", *"9999", "enter")
+        await shows(pilot, "approve")
+        await until(pilot, lambda: "You asked for this" in screen_text(pilot), "a second person")
+        pilot.app.screen.query_one("#who", Input).value = "owner@demo.playpark"
+        await pilot.press(*"8888", "enter")
+        await shows(pilot, "settled by hand")
+        office = real_app._office
+        found = await office.page("/sync/dead_letters", DeadLetterView)
+        settled = next(each for each in found.items if each.dead_letter_id == letter)
+        assert settled.status is DeadLetterStatus.DISMISSED
+        await until(pilot, lambda: "b" not in _keys(pilot), "nothing is left to settle")
+
+
+def _keys(pilot: Key) -> set[str]:
+    return {command.key for command in pilot.app.screen.available()}

@@ -203,6 +203,7 @@ async def test_the_palette_has_every_action_that_works_now(app: AdminApp) -> Non
             "Go to Shifts",
             "Go to Redemptions",
             "Go to Devices",
+            "Go to Unsettled",
             "Log out",
             "Quit",
         }
