@@ -32,7 +32,7 @@ from playpark.contracts.sync import BatchIn, BatchOut, LocalOutcome, OpKind
 from playpark.contracts.tenancy import DeviceType
 from playpark.contracts.tickets import RedeemIn, RedemptionResult
 from playpark.device import DeviceStore, SyncEngine, pair
-from playpark.device.till_key import SECRET_VARIABLE
+from playpark.device.safe import SECRET_VARIABLE
 from playpark.ids import new_ulid
 from playpark.printing.transport import PrinterTarget
 from terminal.printer import PaperPrinter
@@ -71,7 +71,8 @@ async def _run(uri: str, ops: int, rounds: int) -> list[tuple[str, str]]:
                 draining = [asyncio.create_task(each.drain()) for each in devices]
                 # A first batch of each writes the templates of what raw Motor writes then.
                 await asyncio.gather(*(_send(each, 1) for each in devices))
-                raw = await Raw.of(source, target, [each.device_id for each in devices])
+                ids = [each.device_id for each in devices]
+                raw = await Raw.of(source, target, ids, seller=ids[0])
                 found = await _measure(raw, devices, rounds, server)
                 await asyncio.gather(*draining)
                 await _all_is_there(source, devices)
@@ -92,12 +93,12 @@ class PacedClient(ApiClient):
         self.left = 0
         self.paused, self.go_on = asyncio.Event(), asyncio.Event()
 
-    async def sync(self, body: BatchIn, *, timeout: float | None = None) -> BatchOut:  # noqa: ASYNC109
+    async def sync(self, batch: BatchIn, *, timeout: float | None = None) -> BatchOut:  # noqa: ASYNC109
         if self.left <= 0:
             self.paused.set()
             await self.go_on.wait()
-        self.left -= len(body.ops)
-        return await super().sync(body, timeout=timeout)
+        self.left -= len(batch.ops)
+        return await super().sync(batch, timeout=timeout)
 
 
 @dataclass
@@ -114,7 +115,7 @@ class Device:
     @classmethod
     def of(cls, store: DeviceStore, url: str, *, sells: bool) -> "Device":
         client = PacedClient(url)
-        engine = SyncEngine(store, client, SystemClock(), batch_timeout=60)
+        engine = SyncEngine(store, client, SystemClock())
         return cls(store, client, engine, sells, store.queued_count())
 
     @property

@@ -1,7 +1,9 @@
 """A sale and a redemption as raw Motor writes them: the documents and updates of a real one, each
 in one transaction, under the same indexes and the same promises to the disk."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from pymongo import ReturnDocument
@@ -41,12 +43,17 @@ class Raw:
     redeemed: Document
     occupancy: Document
     unused: list[str]
+    places: Iterator[int] = field(default_factory=lambda: count(1_000_000))
+    """In a device's sequence, behind all that it has sent itself."""
 
     @classmethod
-    async def of(cls, source: Mongo, target: Mongo, devices: list[str]) -> "Raw":
-        """Read the templates where `perform` has written them, and copy what is updated."""
+    async def of(
+        cls, source: Mongo, target: Mongo, devices: list[str], *, seller: str | None = None
+    ) -> "Raw":
+        """Read the templates where `perform` has written them, and copy what is updated. The sale
+        is one of `seller`, where that is told."""
         db = source.db
-        sale = await db["sales"].find_one()
+        sale = await db["sales"].find_one({} if seller is None else {"device_id": seller})
         which = {"sale_id": sale["_id"]}
         for name in ("shifts", "audit_heads", "counters"):
             copies = await db[name].find({}).to_list(1_000)
@@ -77,7 +84,7 @@ class Raw:
         tickets = [self._ticket(each, sale_id) for each in self.tickets]
         async with await self._session() as session:
             self._start(session)
-            await self._insert("operations", self.op, session)
+            await self._record(self.op, device, session)
             value = new_ulid() if numbered else await self._number(device, session)
             receipt = {"_id": f"{key}:{value}", "receipt_no": value}
             await self._insert("receipt_ledger", self.ledger | receipt, session, fresh=False)
@@ -106,9 +113,9 @@ class Raw:
         )
         return str(counter["value"])
 
-    async def stock(self, count: int) -> None:
+    async def stock(self, wanted: int) -> None:
         """Insert so many tickets that nobody has used."""
-        made = [self._ticket(self.tickets[0], new_ulid()) for _ in range(count)]
+        made = [self._ticket(self.tickets[0], new_ulid()) for _ in range(wanted)]
         await self._db["tickets"].insert_many(made)
         self.unused.extend(each["_id"] for each in made)
 
@@ -117,7 +124,7 @@ class Raw:
         device = self.devices[number % len(self.devices)]
         async with await self._session() as session:
             self._start(session)
-            await self._insert("operations", self.redeem_op, session)
+            await self._record(self.redeem_op, device, session)
             await self._db["tickets"].find_one_and_update(
                 self.area | {"_id": self.unused.pop(), "used": 0},
                 {"$inc": {"used": 1}},
@@ -133,6 +140,12 @@ class Raw:
             await self._insert("redemptions", self.redemption, session)
             await self._insert("events", self.redeemed, session)
             await session.commit_transaction()
+
+    async def _record(self, op: Document, device: str, session: Any) -> None:
+        """The operation's record. One that a device has numbered has a place of its own."""
+        if op.get("seq") is not None:
+            op = op | {"device_id": device, "seq": next(self.places)}
+        await self._insert("operations", op, session)
 
     async def _audit(self, chain: str, session: Any) -> None:
         """A chain's next row depends on its head: who writes one has to read it."""
@@ -165,5 +178,7 @@ class Raw:
 
     def _ticket(self, ticket: Document, sale_id: str) -> Document:
         made = new_ulid()
-        unique = {"_id": made, "short_code": made, "token_hash": made}
+        unique: Document = {"_id": made, "short_code": made, "token_hash": made}
+        if ticket.get("serial") is not None:
+            unique["serial"] = next(self.places)
         return ticket | unique | {"sale_id": sale_id}

@@ -98,17 +98,19 @@ class Board:
 def idle(
     *,
     online: bool,
+    alone: bool = False,
     error: str | None = None,
     fault: str | None = None,
     camera: bool = True,
     placed: bool = True,
     going_out: bool = False,
 ) -> Answer:
-    """What stands there while nobody shows a ticket. `error`: why the server does not take this
-    device; `fault`: why there is no picture; `camera`: whether there is meant to be one;
-    `placed`: whether the gate's zone is still one of the store's; `going_out`: an exit, which
-    lets everybody pass and so must not be taken for an entry."""
-    if not online or error is not None:
+    """What stands there while nobody shows a ticket. `alone`: the gate decides without the server,
+    so no guest has to know that it is away. `error`: why the server does not take this device;
+    `fault`: why there is no picture; `camera`: whether there is meant to be one; `placed`: whether
+    the gate's zone is still one of the store's; `going_out`: an exit, which lets everybody pass and
+    so must not be taken for an entry."""
+    if not alone and (not online or error is not None):
         return unanswered(online=online, error=error)
     if not placed:
         return NO_ZONE

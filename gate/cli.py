@@ -9,6 +9,7 @@ import typer
 from gate.app import GateApp
 from gate.frames import SourceError
 from gate.headless import complain, print_scans
+from gate.outages import Outages
 from gate.relay import Relay
 from gate.slips import open_printer
 from gate.sounds import SoundMode
@@ -18,6 +19,8 @@ from playpark.client import DEFAULT_URL
 from playpark.clock import SystemClock
 from playpark.contracts.tickets import Direction
 from playpark.device import DeviceStore
+from playpark.device.faults import SkewedClock
+from playpark.device.park_clock import ParkClock
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.printing.transport import PrinterTarget
 
@@ -65,13 +68,21 @@ def gate(  # noqa: PLR0917 - typer makes an option of each
     printer: Annotated[
         str, typer.Option(help="Prints admission slips: host:9100, file:PATH or `none`.")
     ] = "none",
+    qa: Annotated[
+        bool,
+        typer.Option(
+            "--qa", envvar="PLAYPARK_QA", help="Outages by key: for tests and training only."
+        ),
+    ] = False,
 ) -> None:
     """Scan tickets and let people in."""
     opening = Relay(relay) if relay is not None else None
     target = _printer(printer)
     inputs = _open(source or ["0"], loop=loop, headless=headless)
-    clock = SystemClock()
+    outages = Outages(enabled=qa)
+    clock = ParkClock(SkewedClock(SystemClock(), outages.switches))
     store = DeviceStore.open(data / "device.db", clock)
+    clock.recall(store.clock())
     known = store.identity.api_url if store.identity else DEFAULT_URL
     station = Station(
         store,
@@ -82,6 +93,7 @@ def gate(  # noqa: PLR0917 - typer makes an option of each
         relay=opening,
         zone=zone,
         direction=direction,
+        outages=outages,
     )
     if headless:
         if opening is not None:

@@ -96,11 +96,17 @@ class Judge:
         """Decide nothing any more, until there is a list again."""
         self._list.throw_away()
 
+    def ready(self, now: datetime) -> bool:
+        """Whether there is a list by which to decide. `now` by the gate's clock."""
+        head, age = self._list.head, self._list.age(now)
+        young = head is not None and age is not None and age <= head.longest
+        return young and head is not None and head.owner == self._device_id
+
     def judge(self, shown: Shown) -> Judgement | None:
         """The decision, or None where only the server can tell: without a list that is young
         enough, for credit beyond the zone's limit, for what this gate has not heard of."""
         head, age = self._list.head, self._list.age(shown.now)
-        if head is None or age is None or age > head.longest or head.owner != self._device_id:
+        if head is None or age is None or not self.ready(shown.now):
             return None
         zone = head.zone(shown.zone_id)
         if shown.zone_id is not None and zone is None:

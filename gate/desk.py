@@ -127,6 +127,7 @@ class Desk:
         sync = self.station.engine.state
         return self.board.answer(self.at) or idle(
             online=sync.online,
+            alone=not sync.online and self.station.decides_alone,
             error=sync.last_error,
             fault=self.stopped or self.station.fault,
             camera=self.station.source is not None,

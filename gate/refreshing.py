@@ -15,6 +15,7 @@ from playpark.client import ApiClient
 from playpark.clock import Clock
 from playpark.device import DeviceStore, login
 from playpark.device.pairing import logged_in
+from playpark.device.park_clock import ParkClock
 from playpark.device.sync import TURNED_AWAY
 from playpark.device.turns import take_turns
 from playpark.errors import PlayParkError
@@ -86,8 +87,11 @@ class Refresher:
         told = await self._client.acting(None).gate_bootstrap(
             window=window, since=since, timeout=PATIENCE_S
         )
-        # The server looked at its clock half way, as far as anybody can tell.
+        # The server looked at its clock half way, as far as anybody can tell. An answer that was
+        # begun at an earlier turn is older; a clock that has heard the server knows without it.
         now = at + timedelta(seconds=(self._monotonic() - began) / 2)
+        if isinstance(self._clock, ParkClock) and self._clock.skew is not None:
+            now = told.server_time
         await asyncio.to_thread(
             self._list.apply, told, owner=owner, window=window, now=now, contained=answered
         )

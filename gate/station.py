@@ -17,6 +17,7 @@ from gate.deciding import Judge
 from gate.decoders import Decoder
 from gate.frames import Frame, Image
 from gate.ledger import Ledger
+from gate.outages import Outages
 from gate.pipeline import every_frame, listener, newest_frames, run
 from gate.presentation import Presentations
 from gate.refreshing import Refresher
@@ -30,6 +31,7 @@ from playpark.contracts.provider import HeartbeatAnswer, PartState
 from playpark.contracts.tenancy import DeviceType
 from playpark.contracts.tickets import Direction
 from playpark.device import DeviceStore, Heart, SyncEngine, login, pair
+from playpark.device.faults import FaultyTransport
 from playpark.device.gate_record import Place
 from playpark.errors import ErrorCode, PlayParkError
 
@@ -44,7 +46,7 @@ class Station:
     `connect` first; `scans` then runs until its frames end. `source` None: hand scanner only.
     `scanners` are serial ones; `relay` opens the turnstile.
     `zone`, `direction` None: where the gate stood when it was last told. `printer` tells its state.
-    `deadline`: seconds a guest waits for the server.
+    `deadline`: seconds a guest waits for the server. `outages`: what QA does to the line.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Station:
         deadline: float = DEADLINE,
         monotonic: Callable[[], float] = time.monotonic,
         transport: httpx.AsyncBaseTransport | None = None,
+        outages: Outages | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -74,7 +77,8 @@ class Station:
         self._wanted_zone = zone
         self._direction = direction
         self._deadline = deadline
-        self._transport = transport
+        self.outages = outages or Outages()
+        self._transport = FaultyTransport(self.outages.switches, transport)
         self._newest: Newest | None = None
         self._beside: list[asyncio.Task[None]] = []
         """What runs beside the scans: the outbox, the heartbeat, the list, the catalogue."""
@@ -158,6 +162,15 @@ class Station:
             return EVERY_ZONE
         found = (z.name for z in self.zones if z.zone_id == self.admission.zone_id)
         return next(found, "zone gone")
+
+    @property
+    def decides_alone(self) -> bool:
+        """Whether guests are let in while the server does not answer: by a list that is young
+        enough, and out by anybody."""
+        if self.engine.turned_away:
+            return False
+        going_out = self.admission.direction is Direction.EXIT
+        return going_out or self._judge.ready(self.clock.now())
 
     @property
     def allow_list_age(self) -> timedelta | None:
@@ -248,7 +261,7 @@ class Station:
 
     def _line(self, api_url: str) -> None:
         self.client = ApiClient(api_url, transport=self._transport)
-        self.engine = SyncEngine(self.store, self.client, self.clock)
+        self.engine = SyncEngine(self.store, self.client, self.clock, deadline=self._deadline)
         self.admission = Admission(
             self.store,
             self.engine,
@@ -259,6 +272,7 @@ class Station:
         )
 
     def _heard(self, answer: HeartbeatAnswer) -> None:
+        self.outages.switches.heard(answer)
         catalog = self.store.catalog()
         if catalog is None or catalog.catalog_version != answer.catalog_version:
             self._catalog_due.set()

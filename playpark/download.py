@@ -85,4 +85,5 @@ class Download:
         """What is here of the answer to this; nothing where something else was asked last."""
         if self._part.asked != asked:
             self._part = Part(asked)
+        self._part.taken = False
         return self._part

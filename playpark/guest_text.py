@@ -55,6 +55,12 @@ _REFUSALS: dict[FailReason, tuple[str, str]] = {
     ),
 }
 
+_SALE_MISSING = (
+    "The sale of this ticket has not arrived yet. Please ask at the ticket counter.",
+    "ยังไม่ได้รับข้อมูลการขายของตั๋วนี้ กรุณาสอบถามที่เคาน์เตอร์",
+)
+"""A till's own ticket, while its zone waits for the sale or the sale is late (R22)."""
+
 
 def guest_message(
     decision: Decision,
@@ -67,6 +73,8 @@ def guest_message(
     """(English, Thai). `used_at` is the ticket's last PASS, shown in park time."""
     if decision.reason is not None:
         english, thai = _REFUSALS[decision.reason]
+        if decision.reason is FailReason.UNKNOWN_TICKET and kind not in {None, PackageKind.BUNDLE}:
+            english, thai = _SALE_MISSING
         clock = f"{used_at.astimezone(zone):%H:%M}" if used_at else None
         return (
             english.format(when=f" at {clock}" if clock else ""),

@@ -145,7 +145,7 @@ ACTIONS: tuple[Action, ...] = (
         "By receipt number, code or a scanned ticket.",
         _real,
         needs_server=True,
-        needed_for="Finding a sale, a refund, a void or a copy",
+        needed_for="Finding a sale",
     ),
     Action(
         "resume",

@@ -16,6 +16,7 @@ from playpark.contracts.pricing import PaymentMethod
 from playpark.contracts.provider import HeartbeatAnswer
 from playpark.contracts.timecards import TimecardEvent
 from playpark.device import StoredOp
+from playpark.device.faults import Switches
 from playpark.device.park_clock import ParkClock
 from playpark.errors import PlayParkError
 from playpark.tui import (
@@ -31,6 +32,7 @@ from terminal.counter import TillState
 from terminal.flows.basket import BasketFlow
 from terminal.flows.flow import Flow, Left
 from terminal.flows.service import ServiceFlow
+from terminal.qa_keys import QaKeys
 from terminal.screens.close_shift import CloseShiftDialog
 from terminal.screens.dialogs import PapersInDoubt
 from terminal.screens.open_shift import OpenShiftScreen
@@ -57,8 +59,11 @@ class PosApp(ParkApp):
         ("ctrl+t", "settle_difference", "Difference"),
     ]
 
-    def __init__(self, make_till: MakeTill, clock: Clock, known: PairingDetails) -> None:
+    def __init__(
+        self, make_till: MakeTill, clock: Clock, known: PairingDetails, qa: QaKeys | None = None
+    ) -> None:
         super().__init__()
+        self._qa = qa or QaKeys(Switches(), enabled=False)
         self._make_till = make_till
         self._clock = clock
         self._known = known
@@ -110,6 +115,8 @@ class PosApp(ParkApp):
             notes = (f"{refused} REFUSED", *notes)
         if isinstance(self._clock, ParkClock) and self._clock.warns:
             notes = ("CLOCK WRONG", *notes)
+        if banner := self._qa.banner:
+            notes = (banner, *notes)
         return Status(
             title=" · ".join(parts),
             now=self._clock.now().astimezone(zone),
@@ -118,7 +125,9 @@ class PosApp(ParkApp):
         )
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """The palette: every action that works now, by name."""
+        """The palette: every action by name; what needs the server says so while it is away."""
+        for key in self._qa.keys:
+            yield SystemCommand(key.title, key.help, partial(self._qa.press, key))
         if isinstance(screen, RegisterScreen):
             for action in available(self.till):
                 yield SystemCommand(
@@ -205,7 +214,8 @@ class PosApp(ParkApp):
 
     def _hear(self, answer: HeartbeatAnswer) -> None:
         """The server answers a heartbeat: newer prices are fetched at once (R46), and the
-        certificate for offline tickets is renewed in time (R22)."""
+        certificate for offline tickets is renewed in time (R22). QA may have set its switches."""
+        self._qa.switches.heard(answer)
         self.run_worker(self.till.renew_certificate(), group="certificate", exclusive=True)
         catalog = self.till.counter.catalog
         if catalog is not None and answer.catalog_version > catalog.catalog_version:

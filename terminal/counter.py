@@ -15,18 +15,22 @@ from zoneinfo import ZoneInfo
 from playpark.client import ApiClient
 from playpark.clock import Clock, business_date, park_zone
 from playpark.contracts.approvals import ReasonCodeView, ReasonKind
+from playpark.contracts.auth import DeviceSession
 from playpark.contracts.employees import EmployeeSession, EmployeeView, Permission
 from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.contracts.sync import LocalOutcome, OpKind
-from playpark.device import Allocator, DeviceStore, StoredOp, SyncEngine
+from playpark.device import Allocator, DeviceStore, StoredOp, SyncEngine, login
+from playpark.device.standing import OF_THE_DEVICE
 from playpark.errors import ErrorCode, PlayParkError
 
-OFFLINE = "{} needs the server, which does not answer: try again when online."
+OFFLINE = "{} needs the server: try again when online."
 PIN_FIRST = "The server wants your PIN once more: press the key again and type it."
 _SESSION_OVER = {ErrorCode.UNAUTHENTICATED, ErrorCode.TOKEN_EXPIRED}
 ASK_DEADLINE_S = 6.0
 """How long a cashier waits for what was asked."""
 T = TypeVar("T")
+Heed = Callable[[ErrorCode, str], Awaitable[None]]
+"""(what the server has said, the address of who it was about; empty for the till itself)."""
 
 
 class TillState(StrEnum):
@@ -52,7 +56,9 @@ class Counter:
         self.store = store
         self.client = client
         self.clock = clock
-        self.engine = SyncEngine(store, client, clock)
+        self.engine = SyncEngine(store, client, clock, relogin=self.log_in_device)
+        self.heed: Heed | None = None
+        """Is told what the server has said of this till, or of who has an address."""
         self.catalog = store.catalog()
         self.shift = open_shift_on(store)
         """The operation that opened the shift of now; its op_id is the shift id."""
@@ -166,6 +172,21 @@ class Counter:
             local=local,
         )
 
+    async def log_in_device(self) -> DeviceSession:
+        """Log the till in again. Raises PlayParkError: not reachable, suspended."""
+        try:
+            session = await login(self.store, self.client)
+        except PlayParkError as refused:
+            await self._heard(refused.code)
+            raise
+        if self.client.review:
+            await self._heard(ErrorCode.DEVICE_REVOKED)
+        return session
+
+    async def _heard(self, code: ErrorCode, email: str = "") -> None:
+        if self.heed is not None:
+            await self.heed(code, email)
+
     async def ask(self, call: Callable[[ApiClient], Awaitable[T]]) -> T:
         """Ask the server something in the employee's name; their session is renewed where it has
         run out. What comes of it tells the status bar whether the server is there.
@@ -181,10 +202,13 @@ class Counter:
             async with asyncio.timeout(ASK_DEADLINE_S):
                 answer = await self._ask(self.session, call)
         except TimeoutError as late:
+            self.engine.missed()
             message = "The server takes too long to answer: try again in a moment."
             raise PlayParkError(ErrorCode.UNAVAILABLE, message) from late
         except PlayParkError as refused:
-            self.engine.note(refused if refused.code is ErrorCode.UNAVAILABLE else None)
+            await self._heard(refused.code, self.email)
+            told = refused.code is ErrorCode.UNAVAILABLE or refused.code in OF_THE_DEVICE
+            self.engine.note(refused if told else None)
             raise
         self.engine.note(None)
         return answer

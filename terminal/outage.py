@@ -20,19 +20,12 @@ from terminal.alone import SoldHere, wanted
 from terminal.basket import Rung
 from terminal.counter import Counter
 
-NO_CERTIFICATE = (
-    "The server does not answer, and this till may not print tickets by itself: sell at another "
-    "till, or wait for the connection."
-)
-RAN_OUT = (
-    "The server has not answered for so long that this till may print no more tickets: connect it, "
-    "or sell at another till."
-)
-ENOUGH = (
-    "This till has printed as many tickets without the server as it may: connect it, or sell at "
-    "another till."
-)
-PARKED = "A parked sale needs the server, which does not answer: void it and ring it anew."
+# The register has one row of 78 columns for a sentence.
+NO_CERTIFICATE = "No server, and this till may not print tickets alone: use another till."
+RAN_OUT = "No server for too long: this till may print no more tickets. Connect it."
+ENOUGH = "No server, and this till may print no more tickets alone: connect it."
+PARKED = "A parked sale needs the server: void it and ring it anew."
+WRONG_CLOCK = "This till's clock is wrong by more than a day: set it, then sell."
 
 
 class Outage:
@@ -50,7 +43,7 @@ class Outage:
         counter = self._counter
         clock = counter.clock
         if isinstance(clock, ParkClock) and clock.blocks_selling:
-            raise PlayParkError(ErrorCode.CONFLICT, clock.sentence or "")
+            raise PlayParkError(ErrorCode.CONFLICT, WRONG_CLOCK)
         if counter.engine.turned_away:
             reason = counter.engine.state.last_error or "The server does not take this till."
             raise PlayParkError(ErrorCode.CONFLICT, f"{reason} Nothing may be sold until then.")
@@ -88,7 +81,7 @@ class Outage:
             raise PlayParkError(ErrorCode.UNAVAILABLE, message)
         if cap.satang is not None and unsent.satang + total > cap.satang:
             left = format_satang(max(cap.satang - unsent.satang, 0))
-            message = f"Without the server this till may sell for {left} baht more: connect it."
+            message = f"Without the server it may sell for {left} baht more: connect it."
             raise PlayParkError(ErrorCode.UNAVAILABLE, message)
 
     @property
@@ -121,8 +114,6 @@ class Outage:
         for ticket in tickets:
             covered = ticket.package_id in certificate.packages
             if not covered or ticket.valid_to > certificate.max_valid_to:
-                message = (
-                    f"{names[ticket.package_id]} cannot be sold without the server: take it out, "
-                    "or wait for the connection."
-                )
+                name = names[ticket.package_id]
+                message = f"{name} cannot be sold without the server: take it out."
                 raise PlayParkError(ErrorCode.UNAVAILABLE, message)

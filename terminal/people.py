@@ -5,7 +5,7 @@ import asyncio
 from pydantic import ValidationError
 
 from playpark.contracts.employees import EmployeeLoginIn, EmployeeSession, EmployeeView
-from playpark.device import RecentEmployee, login
+from playpark.device import RecentEmployee
 from playpark.device.offline_login import OfflinePeople
 from playpark.errors import ErrorCode, PlayParkError
 from terminal.counter import Counter
@@ -27,6 +27,7 @@ class People:
     def __init__(self, counter: Counter, alone: OfflinePeople) -> None:
         self._counter = counter
         self.alone = alone
+        counter.heed = self.heed
 
     async def ask_server(self, email: str, pin: str, code: str | None = None) -> EmployeeSession:
         """The session of who this is; they may log in here without the server from now on.
@@ -75,9 +76,9 @@ class People:
                     await asyncio.to_thread(self.alone.forget, each.employee_id)
 
     async def _log_in(self, body: EmployeeLoginIn) -> EmployeeSession:
-        store, client = self._counter.store, self._counter.client
+        client, log_in_device = self._counter.client, self._counter.log_in_device
         if client.device_token is None:
-            await login(store, client)
+            await log_in_device()
         # On a connection of its own name: the device's token syncs, and who acted stands in
         # each operation (R14, R35).
         try:
@@ -85,7 +86,7 @@ class People:
         except PlayParkError as refused:
             if refused.code is not ErrorCode.TOKEN_EXPIRED:
                 raise
-        await login(store, client)
+        await log_in_device()
         return await client.acting(None).login_employee(body)
 
     def _remember(self, who: EmployeeView, email: str, pin: str) -> None:

@@ -4,11 +4,9 @@ A sale is on the disk when `pay` returns, whatever happens to the network, the p
 program after that.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,17 +15,17 @@ from playpark.contracts.catalog import PackageView
 from playpark.contracts.employees import Permission
 from playpark.contracts.pricing import PaymentIn, PaymentMethod, PricedCart
 from playpark.contracts.rules import DiscountLevel, DiscountView
-from playpark.contracts.sync import LocalOutcome, OpKind, OpResult
-from playpark.device import Allocator, OpState, PrintState, StoredOp
+from playpark.contracts.sync import OpKind, OpResult
+from playpark.device import OpState, PrintState, StoredOp
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.money import format_satang, percent_of
 from terminal import sale
-from terminal.alone import sold_here, tokens_of
 from terminal.approvals import Question
 from terminal.basket import Basket, Guest
 from terminal.counter import Counter
 from terminal.outage import Outage
 from terminal.papers import Papers
+from terminal.recording import Recording
 from terminal.sale import SaleDraft, Sold
 from terminal.tender import Split, Way, way_of, way_payment, ways
 
@@ -54,6 +52,7 @@ class Selling:
         self._counter = counter
         self._papers = papers
         self._outage = outage
+        self._recording = Recording(counter, papers, outage)
         self.basket = Basket()
         self.priced: PricedCart | None = None
         self.sold: Sold | None = None
@@ -61,11 +60,6 @@ class Selling:
         self.last_sales = [Sold.of(op) for op in counter.store.recent([OpKind.SALE], LAST_SALES)]
         self._op_id = counter.store.new_id()
         self._approved: _Approved | None = None
-        papers.learn(
-            {OpKind.SALE: sale.papers_of_op},
-            {OpKind.SALE: lambda op: sale.papers_alone(op, counter.zone)},
-            {OpKind.SALE: self._sign_now},
-        )
         counter.engine.listen(self._heard)
 
     # --- the basket -----------------------------------------------------------------------
@@ -358,7 +352,12 @@ class Selling:
         )
         counter.paying = True
         try:
-            op = await self._record(draft, money_is_taken=at is not None)
+            op = await self._recording.record(
+                draft,
+                op_id=self._op_id,
+                approval=self._approved.token if self._approved else None,
+                money_is_taken=at is not None,
+            )
         finally:
             counter.paying = False
         self.empty()
@@ -372,7 +371,7 @@ class Selling:
         """Send a recorded sale; its papers print with the answer, now or later."""
         engine = self._counter.engine
         result = await engine.submit(op.op_id, SALE_DEADLINE_S)
-        if result is not None or await self._printed_alone(op):
+        if result is not None or await self._recording.printed_alone(op):
             return
         if self.sold is not None and self.sold.op_id == op.op_id:
             state = engine.state
@@ -386,62 +385,6 @@ class Selling:
         self.priced = None
         self._approved = None
         self._op_id = self._counter.store.new_id()
-
-    # --- without the server ---------------------------------------------------------------
-
-    async def _record(self, draft: SaleDraft, *, money_is_taken: bool) -> StoredOp:
-        """The sale on the disk, with its tickets signed where the server is away."""
-        if self._counter.engine.online or draft.training:
-            return await self._append(draft, signed=False)
-        try:
-            return await self._append(draft, signed=True)
-        except PlayParkError as refused:
-            if not money_is_taken or refused.code is not ErrorCode.CONFLICT:
-                raise
-        return await self._append(draft, signed=False)  # the tickets wait for the server
-
-    async def _append(self, draft: SaleDraft, *, signed: bool) -> StoredOp:
-        counter, known = self._counter, draft.sold_here()
-        at = counter.clock.now()
-
-        def sign(allocator: Allocator, body: dict[str, Any]) -> LocalOutcome:
-            return self._outage.sign(allocator, body, known, at)
-
-        return await counter.append(
-            OpKind.SALE,
-            draft.body,
-            prints=True,
-            at=draft.occurred_at,
-            op_id=self._op_id,
-            approval=self._approved.token if self._approved else None,
-            memo=draft.memo(),
-            local=sign if signed else None,
-        )
-
-    async def _printed_alone(self, op: StoredOp) -> bool:
-        """No answer in time: whether the till prints it, or the answer came after all."""
-        if tokens_of(op) is not None or await self._papers.without_answer(op):
-            return True
-        known = await asyncio.to_thread(self._counter.store.op, op.op_id)
-        return known is not None and known.state is not OpState.PENDING
-
-    async def _sign_now(self, op: StoredOp) -> StoredOp | None:
-        """Sign the tickets of a sale that is on the disk and has no answer (R22, R23); None where
-        it has one, or where they wait for the server."""
-        counter, known = self._counter, sold_here(op)
-        if known is None or counter.engine.turned_away:
-            return None
-        at = counter.clock.now()
-
-        def sign(allocator: Allocator) -> LocalOutcome:
-            return self._outage.sign(allocator, op.body, known, at)
-
-        try:
-            return await asyncio.to_thread(counter.store.record_printed, op.op_id, sign)
-        except PlayParkError as refused:
-            if refused.code is not ErrorCode.CONFLICT:
-                counter.tell(refused.message, refused=True)
-            return None
 
     # --- inside ---------------------------------------------------------------------------
 

@@ -142,6 +142,7 @@ class Till:
             counter.clock,
             printer=lambda: self.papers.printer_part,
             heard=heard,
+            relogin=counter.log_in_device,
         )
 
     async def renew_certificate(self) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+import secrets
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from weakref import WeakKeyDictionary
@@ -12,6 +13,7 @@ from api.certificates import service as certificates
 from api.gate.entries import Listed, listed
 from api.gate.gzip_parts import Part, pack, stream
 from api.gate.repository import Found, ListedTickets
+from api.gate.resuming import Kept
 from api.gate.shelf import Segment, Shelf, Shelves
 from api.platform.documents import scoped_id
 from api.platform.envelope import ok
@@ -35,6 +37,7 @@ _KEY_NUMBERS = 1_000
 """A version is milliseconds × this + the number of rotations of the tenant's keys."""
 _PIECE = 64 * 1024
 _shelves: WeakKeyDictionary[Mongo, Shelves] = WeakKeyDictionary()
+_begun: WeakKeyDictionary[Mongo, Kept] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`etag` stands for all but version and time; `pieces` are one gzip stream of the envelope."""
+    """`etag` begins with what stands for all but version and time, and names these very bytes;
+    `pieces` are one gzip stream of the envelope."""
 
     etag: str
     pieces: Sequence[bytes]
+
+    def same_list(self, known: str) -> bool:
+        """Whether a tag of an earlier answer is of the same list."""
+        return known == "*" or _list_of(known) == _list_of(self.etag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +74,56 @@ async def bootstrap(platform: Platform, scope: Scope, asked: Asked) -> Answer:
     Raises E_UNAVAILABLE where the list is being built for others for too long.
     """
     work = platform.uow.reading()
-    keys = await platform.ticket_keys(scope)
+    keys, told = await platform.ticket_keys(scope), asked
     since = _since(scope, asked.since, work.now)
     lists = None if since is None else await _changes(work, scope, keys, asked, since)
     if lists is None:
-        asked = replace(asked, since=None)
+        told = replace(asked, since=None)
         place = scoped_id(scope.tenant_id, scope.store_id)
         async with platform.uow.one_at_a_time(f"bootstrap|{place}"):
             work = platform.uow.reading()
             shelf = await _shelf(work, scope, keys, place)
-            until = work.now + asked.window
+            until = work.now + told.window
             lists = _Lists(*await asyncio.to_thread(shelf.parts, until))
-    frame = await _frame(platform, work, scope, asked)
-    return await asyncio.to_thread(_answer, ok(frame).model_dump_json(), frame, lists)
+    frame = await _frame(platform, work, scope, told)
+    answer = await asyncio.to_thread(_answer, ok(frame).model_dump_json(), frame, lists)
+    begun = _begun.setdefault(work.mongo, Kept())
+    begun.put(_question(scope, asked, answer.etag), answer.pieces, work.now)
+    return answer
+
+
+def begun(platform: Platform, scope: Scope, asked: Asked, etag: str) -> Answer | None:
+    """The answer of this tag to the same question, as it was begun; None where this process has it
+    no more, or never had."""
+    work = platform.uow.reading()
+    kept = _begun.get(work.mongo)
+    pieces = kept.get(_question(scope, asked, etag), work.now) if kept else None
+    return Answer(etag, pieces) if pieces is not None else None
+
+
+def in_pieces(stream: Iterable[bytes]) -> list[bytes]:
+    """The same bytes in pieces that are worth a write."""
+    found, room = [bytearray()], _PIECE
+    for each in stream:
+        if room < 0:
+            found.append(bytearray())
+            room = _PIECE
+        found[-1] += each
+        room -= len(each)
+    return [bytes(each) for each in found]
+
+
+def _question(scope: Scope, asked: Asked, etag: str) -> str:
+    """Who asked what, and was answered so. With the number of the tenant's keys: what is signed by
+    a key that was withdrawn is not told again."""
+    window = asked.window // timedelta(minutes=1)
+    place = scoped_id(scope.tenant_id, scope.store_id)
+    return f"{place}|{window}|{asked.since}|{scope.key_version}|{etag}"
+
+
+def _list_of(etag: str) -> str:
+    """What of a tag stands for the list."""
+    return etag.removeprefix("W/").strip('"').partition(".")[0]
 
 
 def _since(scope: Scope, version: int | None, now: datetime) -> datetime | None:
@@ -187,16 +232,4 @@ def _answer(text: str, frame: GateBootstrap, lists: _Lists) -> Answer:
     ]
     steady = frame.model_dump_json(exclude={"version", "server_time"})
     etag = hashlib.blake2b(f"{steady}|{lists.sum}".encode(), digest_size=16).hexdigest()
-    return Answer(f'W/"{etag}"', _pieces(stream(parts)))
-
-
-def _pieces(stream: Sequence[bytes]) -> list[bytes]:
-    """The same bytes in pieces that are worth a write."""
-    found, room = [bytearray()], _PIECE
-    for each in stream:
-        if room < 0:
-            found.append(bytearray())
-            room = _PIECE
-        found[-1] += each
-        room -= len(each)
-    return [bytes(each) for each in found]
+    return Answer(f'"{etag}.{secrets.token_hex(8)}"', stream(parts))

@@ -17,7 +17,9 @@ from api.reports.reading_numbers import check_numbers, check_operations
 from api.reports.reading_sales import read_orphans, read_refunds, read_sales
 from api.reports.reading_shifts import book_all, check_chains, check_shifts, find_shifts
 from api.reports.repository import Books, StoreRef
+from api.sync.models import DeadLetter
 from playpark.contracts.reports import BookCheck, Discrepancy, Reconciliation
+from playpark.contracts.sync import DeadLetterStatus
 
 MOST_SECONDS = 240
 """A moment is kept for five minutes."""
@@ -42,6 +44,8 @@ async def _reconcile(work: Work, store: StoreRef, date_: date) -> Reconciliation
     await check_chains(day)
     await check_operations(day)
     await check_numbers(day)
+    waiting = DeadLetterStatus.OPEN.value
+    day.totals["dead_letters"] = await day.books.count(DeadLetter, status=waiting)
     for (collection, row_id), problem in day.books.unreadable.items():
         day.findings.unreadable(collection, row_id, problem)
     result = _result(day, [])
@@ -75,6 +79,7 @@ def _result(day: TradingDay, breaks: list[Discrepancy]) -> Reconciliation:
         refunds_in_z=totals["refunds_in_z"],
         refunds_open=totals["refunds_open"],
         documents=day.books.documents,
+        dead_letters=totals["dead_letters"],
         breaks=breaks,
     )
 

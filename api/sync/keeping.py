@@ -134,10 +134,18 @@ async def tell(work: Work, scope: Scope, letter: DeadLetter, what: str, **more: 
 def without_tokens(told: Any) -> Any:
     """Any JSON without the texts that admit somebody or approve something (R15)."""
     if isinstance(told, Mapping):
-        return {name: without_tokens(value) for name, value in told.items() if not _is_secret(name)}
+        shown = {_sendable(name): value for name, value in told.items() if not _is_secret(name)}
+        return {name: without_tokens(value) for name, value in shown.items()}
     if isinstance(told, list):
         return [without_tokens(value) for value in told if not _is_token(value)]
-    return None if _is_token(told) else told
+    if isinstance(told, str):
+        return None if _is_token(told) else _sendable(told)
+    return told
+
+
+def _sendable(text: str) -> str:
+    """Half of a character is good JSON, and cannot be written in UTF-8."""
+    return text.encode(errors="replace").decode()
 
 
 def _is_secret(name: str) -> bool:

@@ -30,7 +30,6 @@ from playpark.contracts.sync import (
     ResolveIn,
 )
 from playpark.errors import ErrorCode, PlayParkError
-from playpark.ids import new_ulid
 
 FROM_LETTER = "dead_letter"
 """The flag of what was booked from a letter."""
@@ -184,11 +183,12 @@ class _Asking:
         await keeping.tell(work, self.scope, closed, what, **more)
 
     async def _approved(self, work: Work) -> str | None:
-        # What carries the approval is the deciding, which is never recorded as an operation.
+        # What carries the approval is the deciding, which is never recorded as an operation; the
+        # same decision may come again.
         op: Operation[Any] = Operation(
-            op_id=new_ulid(),
+            op_id=self.letter.id,
             kind=self.letter.op_kind,
-            raw={},
+            raw=self.body.model_dump(mode="json"),
             body=None,
             occurred_at=work.now,
             approval=self.approval,

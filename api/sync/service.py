@@ -102,9 +102,10 @@ class SyncService:
         work = self.platform.uow.reading()
         if place := await rewinding.first_taken(work, scope, batch.epoch, batch.ops):
             raise await rewinding.refusal(self.platform, scope, place)
-        happened = {each.op.op_id for each in came if each.op.committed}
-        letters = DeadLetterRepository.of(work, scope)
-        kept = await letters.of_ops(scope.device.device_id, happened) if happened else []
+        kept: list[DeadLetter] = []
+        if happened := {each.op.op_id for each in came if each.op.committed}:
+            letters = DeadLetterRepository.of(work, scope)
+            kept = await letters.of_ops(scope.device.device_id, happened)
         run = _Run(self.platform, scope, self.kinds, kept, time.monotonic() + self.seconds)
         results: dict[int, OpResult] = {}
         # The close of a shift comes after all that stands before it (R28).

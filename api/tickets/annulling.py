@@ -134,7 +134,7 @@ async def _take_back(work: Work, scope: Scope, row: Redemption, annulment: Annul
     while holder is not None:
         # A ticket that was given for this one has carried the use on: it gets it back too (R25).
         await tickets.give_back(row.model_copy(update={"ticket_id": holder}))
-        conflicts += await merging.after_annulment(work, scope, holder)
+        conflicts += await merging.after_annulment(work, scope, holder, row)
         ticket = await tickets.find_one(_id=tickets.key(holder))
         if ticket is not None:
             annulment.remaining = remaining(ticket.state, work.now)

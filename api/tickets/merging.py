@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from api.audit import service as audit
+from api.catalog import service as catalog
 from api.events import service as events
 from api.platform.operations import Operation
 from api.platform.scope import Scope
@@ -182,8 +183,11 @@ def _objection(ticket: Ticket, scan: Scan) -> FailReason | None:
     return None if reason in OF_USES else reason
 
 
-async def after_annulment(work: Work, scope: Scope, ticket_id: str) -> list[Conflict]:
-    """Somebody's use came back: whoever stood behind may have it now."""
+async def after_annulment(
+    work: Work, scope: Scope, ticket_id: str, annulled: Redemption
+) -> list[Conflict]:
+    """Somebody's use came back: whoever stood behind may have it now, and who came after the one
+    that had started a clock starts it."""
     waiting = await RedemptionRepository.of(work, scope).find_one(
         ticket_id=ticket_id,
         direction=Direction.ENTRY.value,
@@ -195,7 +199,7 @@ async def after_annulment(work: Work, scope: Scope, ticket_id: str) -> list[Conf
             ]
         },
     )
-    if waiting is None:
+    if waiting is None and not annulled.started_clock:
         return []
     _, conflicts = await _judge_all(work, scope, ticket_id)
     return conflicts
@@ -217,11 +221,22 @@ async def let_in_after_all(work: Work, scope: Scope, redemption_id: str) -> None
     if row.ticket_id is not None:
         await _count_in(work, scope, row, row.ticket_id)
         if row.reason in OF_USES:
+            await _unpaid(work, scope, row)
             changed, conflicts = await _judge_all(work, scope, row.ticket_id)
             row = changed.get(row.id, row)
     if row.result is RedemptionResult.FAIL:
         conflicts.append(Conflict(row))
     await tell(work, scope, conflicts)
+
+
+async def _unpaid(work: Work, scope: Scope, row: Redemption) -> None:
+    """A refusal has taken nothing of a credit: what its zone takes is unpaid until it is judged."""
+    if row.kind is not PackageKind.CREDIT:
+        return
+    snapshot = await catalog.snapshot(work, scope)
+    prices = {zone.zone_id: zone.credit_price for zone in snapshot.zones}
+    unpaid = {"$set": {"credit_shortfall": prices.get(row.zone_id or "") or 0}}
+    await RedemptionRepository.of(work, scope).update_one(unpaid, _id=row.id)
 
 
 async def _count_in(work: Work, scope: Scope, row: Redemption, ticket_id: str) -> None:

@@ -15,7 +15,7 @@ from api.platform.uow import Work
 from api.tickets import annulling, merging, occupancy, pending
 from api.tickets.models import Redemption
 from api.tickets.pending import Offline
-from api.tickets.repository import RedemptionRepository, Seen, TicketRepository
+from api.tickets.repository import COUNTED, RedemptionRepository, Seen, TicketRepository
 from playpark.clock import business_date, business_day_start
 from playpark.contracts.catalog import PackageKind, PendingPolicy, ZoneView
 from playpark.contracts.employees import Permission
@@ -194,12 +194,7 @@ async def _decide(
         change = tickets.leave if scan.direction is Direction.EXIT else tickets.spend
         seen = await change(scan, **shown.lookup(tickets))
         if seen is not None:
-            decision = decide(seen.state, scan)
-            if not decision.passed:
-                # The database's condition and the pure rule must be one: give it all back.
-                msg = f"changed a ticket that the rule refuses: {decision.reason}"
-                raise RuntimeError(msg)
-            return seen, decision
+            return seen, _agreed(seen, scan)
     seen, decision = await _look_and_decide(work, scope, shown, scan)
     if decision.passed:
         msg = "the rule admits what the database refused to change"
@@ -233,6 +228,10 @@ async def _record(
     result_id: str,
 ) -> RedemptionView:
     """Write down what a gate has settled by itself (R33)."""
+    if merging.let_in(op) and isinstance(shown, Shown):
+        first = await _first_entry(work, scope, op, shown, scan, result_id)
+        if first is not None:
+            return first
     seen, decision = await _look_and_decide(work, scope, shown, scan)
     told = _row(scope, op, scan, seen, decision, result_id)
     ticket = None
@@ -248,6 +247,40 @@ async def _record(
     await _emit(work, scope, row.model_dump())
     await merging.tell(work, scope, conflicts)
     return _answer_of(row, scope)
+
+
+async def _first_entry(
+    work: Work,
+    scope: Scope,
+    op: Operation[RedeemIn],
+    shown: Shown,
+    scan: Scan,
+    result_id: str,
+) -> RedemptionView | None:
+    """Book an entry that a gate has let through with a ticket that nobody has used, as most are:
+    no other entry stands against it, so it is spent as at the gate of a server that answers. None
+    where there is something to judge."""
+    tickets, scan = TicketRepository.of(work, scope), replace(scan, key=shown.key)
+    which = {**shown.lookup(tickets), "used": 0, "last_pass_at": None}
+    seen = await tickets.spend(scan, **which, kind={"$in": [kind.value for kind in COUNTED]})
+    if seen is None:
+        return None
+    row = _row(scope, op, scan, seen, _agreed(seen, scan), result_id)
+    row |= await _counted(work, scope, scan)
+    row["gate_result"] = RedemptionResult.PASS.value
+    await RedemptionRepository.of(work, scope).insert_plain(row)
+    await _emit(work, scope, row)
+    return _answer(row, scope)
+
+
+def _agreed(seen: Seen, scan: Scan) -> Decision:
+    """What the rule says of a ticket that the database has changed as it was `seen`."""
+    decision = decide(seen.state, scan)
+    if not decision.passed:
+        # The database's condition and the pure rule must be one: give it all back.
+        msg = f"changed a ticket that the rule refuses: {decision.reason}"
+        raise RuntimeError(msg)
+    return decision
 
 
 async def _counted(

@@ -174,10 +174,10 @@ class TicketRepository(Repository[Ticket]):
         if row.came_in:
             change["$pull"] = {"inside": row.zone_id or NO_ZONE}
         await self.update_one(change, _id=key)
-        # Clock and last PASS only where no other PASS has come since: that guest is inside.
-        restored: dict[str, Any] = {"last_pass_at": row.used_at}
-        if row.started_clock:
-            restored["ends_at"] = None
+        if row.started_clock:  # an entry that stays starts it anew: `merging.after_annulment`
+            await self.update_one({"$set": {"ends_at": None}}, _id=key)
+        # The last PASS only where no other has come since: that guest is inside.
+        restored = {"last_pass_at": row.used_at}
         await self.update_one({"$set": restored}, _id=key, last_pass_at=row.occurred_at)
 
 

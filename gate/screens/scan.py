@@ -14,6 +14,7 @@ from textual.screen import Screen
 
 from gate.desk import Desk
 from gate.entry import Entry
+from gate.outages import QA_KEYS
 from gate.typed import Typed
 from gate.widgets.entry_line import EntryLine, Key
 from gate.widgets.figures import FiguresRow
@@ -45,6 +46,7 @@ class ScanScreen(Screen[None]):
         ("f7", "slip", "Slip"),
         ("f8", "ask('annul')", "Annul"),
         ("f9", "preview", "Camera"),
+        *((key, f"qa('{key}')", known.name) for key, known in QA_KEYS.items()),
     ]
 
     class Asked(Message):
@@ -97,10 +99,20 @@ class ScanScreen(Screen[None]):
             yield "F8", "annul"
         if self._may_preview():
             yield "F9", "camera"
+        for key, known in desk.station.outages.keys.items():
+            yield key.upper(), known.name
         yield "Ctrl+Q", "quit"
 
     def action_ask(self, what: str) -> None:
         self.post_message(self.Asked(what))
+
+    def action_qa(self, key: str) -> None:
+        """Simulate an outage; nothing at a gate that was not started for that."""
+        outages = self._desk.station.outages
+        if key in outages.keys:
+            outages.press(key)
+            self.say(f"{outages.banner}.")
+            self.renew()
 
     def action_type(self) -> None:
         self.entry.open()

@@ -91,6 +91,8 @@ class GateBar(Drawn):
             list_text(station.allow_list_age, self._desk.list_limit, short=short),
             line,
         ]
+        if banner := station.outages.banner:
+            parts.append(Text("QA" if short else banner, style=f"bold {BAD}"))
         if self._desk.slips.fault:
             waiting = f" {self._desk.slips.waiting} wait" if self._desk.slips.waiting else ""
             text = "PRINTER" if short else f"PRINTER FAULT{waiting}"

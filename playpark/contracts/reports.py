@@ -100,6 +100,8 @@ class Reconciliation(View):
     refunds_open: SatangSum
     documents: int
     """How many documents were compared."""
+    dead_letters: int = 0
+    """Operations of the store that wait for a person now, of any day: they are in no figure."""
     breaks: list[Discrepancy]
 
     @computed_field  # type: ignore[prop-decorator]

@@ -17,9 +17,9 @@ from playpark.device.records import (
     StoredOp,
     Unsynced,
 )
+from playpark.device.safe import find_safe
 from playpark.device.store import DeviceStore
 from playpark.device.sync import DrainReport, LineMode, Progress, SyncEngine, SyncState
-from playpark.device.safe import find_safe
 from playpark.device.till_key import OfflineTickets
 
 __all__ = [

@@ -141,13 +141,18 @@ class FaultyTransport(httpx.AsyncBaseTransport):
 
 class _Line(httpx.AsyncBaseTransport):
     """The real line, through the environment's proxy where there is one: a client that is given
-    a transport would pass it by."""
+    a transport would pass it by. One that was closed opens again with the next request: a device
+    may move to another server."""
 
     def __init__(self) -> None:
-        self._http = httpx.AsyncClient()
+        self._http: httpx.AsyncClient | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._http is None:
+            self._http = httpx.AsyncClient()
         return await self._http.send(request, stream=True)
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        http, self._http = self._http, None
+        if http is not None:
+            await http.aclose()

@@ -13,7 +13,6 @@ from sqlite3 import Connection
 from typing import Any
 
 from playpark.canonical import canonical_json
-from playpark.cash import FIRST_HASH
 from playpark.clock import Clock
 from playpark.contracts.sync import (
     OP_SCHEMA_VERSION,
@@ -23,6 +22,7 @@ from playpark.contracts.sync import (
     OpResult,
     OpStatus,
 )
+from playpark.device.chain import as_json, chain_again, next_link
 from playpark.device.database import Database
 from playpark.device.numbers import Figures, advance, enter_epoch, raise_to
 from playpark.device.operations import Operations
@@ -142,9 +142,9 @@ class Outbox(Operations):
         connection, epoch = draft.connection, draft.figures.epoch
         op_id, kind = envelope["op_id"], envelope["kind"]
         allocator = self._allocator(draft)
-        body = json.loads(canonical_json(build_body(allocator)))
+        body = json.loads(canonicalas_json(build_body(allocator)))
         outcome = local(allocator, body) if callable(local) else local
-        seq, prev_hash = _next_link(connection, epoch)
+        seq, prev_hash = next_link(connection, epoch)
         sent = {
             **envelope,
             **({"local": _dump(outcome)} if outcome is not None else {}),
@@ -161,11 +161,11 @@ class Outbox(Operations):
                 epoch,
                 seq,
                 link(op_id, kind, seq, prev_hash, body),
-                _json(sent),
-                _json(body),
+                as_json(sent),
+                as_json(body),
                 PrintState.DUE if prints else PrintState.NONE,
                 str(allocator.receipts[0]) if allocator.receipts else None,
-                _json(memo) if memo else None,
+                as_json(memo) if memo else None,
             ),
         )
         connection.executemany(
@@ -214,7 +214,7 @@ class Outbox(Operations):
         envelope = op.envelope | {"local": _dump(local), "committed": committed}
         draft.connection.execute(
             "UPDATE ops SET envelope = ?, state = 'pending' WHERE op_id = ?",
-            (_json(envelope), op.op_id),
+            (as_json(envelope), op.op_id),
         )
         written = draft.changed(op, op.op_id)
         written.to_op_in()
@@ -244,7 +244,7 @@ class Outbox(Operations):
                     state,
                     result.code,
                     result.message,
-                    _json(left) if left else None,
+                    as_json(left) if left else None,
                     result.dead_letter_id,
                     sent.op_id,
                 ),
@@ -341,7 +341,7 @@ class Outbox(Operations):
                 (epoch,),
             )
             for row in left_behind.fetchall():
-                _chain_again(connection, StoredOp.of_row(row), epoch)
+                chain_again(connection, StoredOp.of_row(row), epoch)
             draft.figures = draft.figures.entered(epoch)
         return epoch
 
@@ -372,29 +372,6 @@ _EXPORT_IT = (
 )
 
 
-def _next_link(connection: Connection, epoch: int) -> tuple[int, str]:
-    """The next place of an epoch, and the hash that leads to it."""
-    seq = advance(connection, f"seq:{epoch}")
-    previous = connection.execute(
-        "SELECT link FROM ops WHERE epoch = ? AND seq = ?", (epoch, seq - 1)
-    ).fetchone()
-    return seq, previous["link"] if previous else FIRST_HASH
-
-
-def _chain_again(connection: Connection, op: StoredOp, epoch: int) -> None:
-    seq, prev_hash = _next_link(connection, epoch)
-    connection.execute(
-        "UPDATE ops SET epoch = ?, seq = ?, link = ?, envelope = ? WHERE op_id = ?",
-        (
-            epoch,
-            seq,
-            link(op.op_id, op.kind, seq, prev_hash, op.body),
-            _json(op.envelope | {"seq": seq, "prev_hash": prev_hash}),
-            op.op_id,
-        ),
-    )
-
-
 def _mark_numbers(connection: Connection, op_id: str, fate: str) -> None:
     connection.execute("UPDATE receipts SET state = ? WHERE op_id = ?", (fate, op_id))
 
@@ -403,5 +380,5 @@ def _dump(local: LocalOutcome) -> dict[str, Any]:
     return local.model_dump(mode="json", exclude_unset=True)
 
 
-def _json(value: Any) -> str:
-    return canonical_json(value).decode()
+def as_json(value: Any) -> str:
+    return canonicalas_json(value).decode()

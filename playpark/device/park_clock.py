@@ -66,6 +66,7 @@ class ParkClock:
         """
         if note is None:
             return
+        self._last = None  # what opening the file asked for has been told to nobody
         self._offset = self._kept = timedelta(milliseconds=note.offset_ms)
         machine = self._machine.now()
         if machine + self._offset < note.heard_at:

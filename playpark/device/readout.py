@@ -165,7 +165,8 @@ def holds_together(database: Database) -> bool:
 
 
 def _all_rows(connection: sqlite3.Connection) -> Iterator[sqlite3.Row]:
-    yield from connection.execute("SELECT * FROM ops WHERE state IN ('pending', 'rejected')")
+    query = "SELECT * FROM ops WHERE state IN ('pending', 'rejected')"
+    yield from connection.execute(query).fetchall()
 
 
 def _row_by_row(connection: sqlite3.Connection, found: Found) -> Iterator[sqlite3.Row]:
@@ -207,7 +208,8 @@ def _some(connection: sqlite3.Connection, table: str, damaged: bool) -> list[sql
     return rows
 
 
-def _kept(row: sqlite3.Row) -> KeptOp | None:
+def kept_op(row: sqlite3.Row) -> KeptOp | None:
+    """The operation of a row; None where it is not what was recorded."""
     names = set(row.keys())
     try:
         op = KeptOp(

@@ -18,6 +18,8 @@ TURNED_AWAY = {
     *(ErrorCode.DEVICE_SUSPENDED, ErrorCode.DEVICE_REVOKED, ErrorCode.DEVICE_PENDING),
 }
 """The server is there and does not take this device: it may do nothing alone either (R38)."""
+OF_THE_DEVICE = TURNED_AWAY - {ErrorCode.UNAUTHENTICATED, ErrorCode.PERMISSION}
+"""Of those, what a person who is logged in here is told for the device's sake."""
 _BUSY = {ErrorCode.UNAVAILABLE, ErrorCode.RATE_LIMITED}
 
 

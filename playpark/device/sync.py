@@ -266,8 +266,10 @@ class SyncEngine:
 
     async def _round(self) -> DrainReport:
         """One turn of the loop. A server that was not there is asked for its time first, which is
-        cheap to wait for; so is one that does not take this device."""
-        if self._standing.mode is LineMode.OFFLINE and (fault := await self._knock()):
+        cheap to wait for; one that does not take this device is asked for a login, which may give a
+        revoked one the right to hand its queue over."""
+        apart = self._standing.mode is LineMode.OFFLINE or self._standing.turned_away
+        if apart and (fault := await self._knock()):
             return DrainReport(error=fault, retry_after=fault.retry_after)
         report = await self._sender.drain()
         if report.error is None and not (report.applied or report.rejected or report.waiting):
@@ -286,7 +288,7 @@ class SyncEngine:
             async with asyncio.timeout(pause):
                 await self._wake.wait()
         self._wake.clear()
-        while left := self._standing.paused:  # nobody's hurry shortens what the server asked for
+        if left := self._standing.paused:  # nobody's hurry shortens what the server asked for
             await asyncio.sleep(left)
         self._next_try = None
 

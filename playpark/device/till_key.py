@@ -20,7 +20,6 @@ from playpark.contracts.gate import CertificateIn, CertificateView
 from playpark.contracts.tenancy import DeviceType
 from playpark.device.database import Database
 from playpark.device.records import Allocator, Identity
-from playpark.device.safe import SECRET_VARIABLE as SECRET_VARIABLE
 from playpark.device.safe import Safe, box
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.offline_tickets import OfflineTicket, mint_pp2, parse_pp2, public_key_text, verify_pp2

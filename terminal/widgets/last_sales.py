@@ -19,7 +19,8 @@ def standing(sold: Sold) -> tuple[str, str]:
     if sold.printing is PrintState.DOUBTFUL:
         return "look at the paper", WARN
     if sold.state is OpState.PENDING:
-        return "saved, not sent yet", WARN
+        printed = sold.printing is PrintState.PRINTED
+        return ("printed, not sent yet", MUTED) if printed else ("saved, not sent yet", WARN)
     if sold.printing is not PrintState.PRINTED:
         return "to print", WARN
     return "printed", MUTED

@@ -12,6 +12,7 @@ from tests.api import (
     story_people,
     story_provider,
     story_secrets,
+    story_sync,
     story_tenancy,
     story_tickets_life,
 )
@@ -40,6 +41,7 @@ async def tell_all(client: Outsider) -> dict[str, dict[str, Any]]:
         story_logins,
         story_secrets,
         story_audit,
+        story_sync,
         story_provider,
     )
     for part in parts:

@@ -163,7 +163,7 @@ async def test_attack_14_a_revocation_bites_on_the_next_request(office: BackOffi
     assert refusal(await till.call("POST", "/v1/auth/refresh", refresh)) == refused
     # It may still hand in what it holds (R38), and nothing else.
     session = await told(await till.call("POST", "/v1/auth/device/login", login_of(till)))
-    only_review = [session["access_token"]]
+    only_review = {"review": session["access_token"]}
     assert set((await answers_to(till, only_review)).values()) == {refused}
     wrong = login_of(till, device_token="not it")
     assert refusal(await till.call("POST", "/v1/auth/device/login", wrong))[0] == 401

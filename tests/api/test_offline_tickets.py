@@ -134,6 +134,8 @@ async def test_R22_where_the_zone_refuses_them_they_wait_for_their_sale(park: Pa
     token = offline.token(ticket)
     here, there = careful["zone_id"], trusting["zone_id"]
     assert await shown(gate, token, zone_id=here) == ("fail", "unknown_ticket")
+    answer = await tell(gate, "POST", "/redemptions", {"qr_token": token, "zone_id": here})
+    assert "sale of this ticket has not arrived" in answer["message"]
     await offline.arrives(ticket, lines=[{"package_id": anywhere, "qty": 1}])
     assert await shown(gate, token, zone_id=here) == PASSED
     assert await shown(gate, offline.token(offline.ticket(anywhere)), zone_id=there) == PASSED

@@ -231,15 +231,16 @@ async def test_R15_both_doors_are_one_operation(nok: Clerk) -> None:
 
 async def test_R17_a_committed_punch_that_does_not_fit_is_a_flag(nok: Clerk) -> None:
     await nok.work(("clock_in", "09:00"))
+    early, then = next(SEQS), next(SEQS)  # made before, and late to arrive (R36)
     second = await nok.synced("clock_in", "10:00")
     assert second["status"] == "applied"
     assert second["result"]["flags"] == ["overlap"]
     assert datetime.fromisoformat(second["result"]["clock_in_at"]) == nok.at("09:00")
     not_on_break = await nok.synced("break_end", "11:00")
     assert not_on_break["result"]["breaks"] == []
-    too_early = await nok.synced("break_start", "08:00")
+    too_early = await nok.synced("break_start", "08:00", seq=early)
     assert datetime.fromisoformat(too_early["result"]["breaks"][0]["start_at"]) == nok.at("09:00")
-    await nok.synced("break_end", "09:30")
+    await nok.synced("break_end", "09:30", seq=then)
     card = (await nok.synced("clock_out", "17:00"))["result"]
     assert (card["worked_minutes"], card["break_minutes"]) == (450, 30)
     assert card["flags"] == ["overlap"]

@@ -57,6 +57,19 @@ def lost(ids: Ids) -> Body:
     return {"ticket_id": ids["ticket_id"], "reason_code": ids["code"], **BECAUSE}
 
 
+def handed_in(ids: Ids) -> Body:
+    """An export of one operation, which nobody could book."""
+    op = {
+        "op_id": new_ulid(),
+        "kind": "cash_movement",
+        "seq": 1,
+        "schema_version": 1,
+        "occurred_at": "2026-11-21T12:00:00Z",
+        "body": {},
+    }
+    return {"device_id": ids["device_id"], "epoch": 1, "ops": [op]}
+
+
 NAMED = {"name": "new", "name_th": "ใหม่"}
 BUNDLE = {"kind": "bundle", "price": 15_000, **NAMED}
 SINGLE = {"kind": "single", "price": 5_000, **NAMED}
@@ -121,6 +134,10 @@ BODIES: dict[str, list[Callable[[Ids], Body]]] = {
     ],
     "POST /v1/customers/{customer_id}/points": [lambda _: {"points": 1, "reason_text": "why"}],
     "PATCH /v1/customers/{customer_id}": [lambda _: {"note": "new"}],
+    "POST /v1/sync/dead_letters/{dead_letter_id}/resolve": [
+        lambda ids: {"action": "dismiss", "reason_code": ids["code"], **BECAUSE}
+    ],
+    "POST /v1/sync/bundles": [handed_in],
 }
 BODIES["POST /v1/tickets/redeem"] = BODIES["POST /v1/redemptions"]
 BODIES["POST /v1/tickets/exchange"] = BODIES["POST /v1/tickets/cancel"] = [lost]

@@ -28,6 +28,8 @@ ULID = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b", re.IGNORECASE)
 NOT_WALKED = {
     *("op_id", "entity_id", "ticket_ids of POST /v1/sales"),  # names of what is to come
     *("employee_id of POST /v1/sync/batch", "shift_id of POST /v1/sync/batch"),  # walked by kind
+    # Kept as they are told, and judged when somebody applies them:
+    *("employee_id of POST /v1/sync/bundles", "shift_id of POST /v1/sync/bundles"),
     "package_id of PATCH /v1/pricing/rules/{rule_id}",  # a bundle's, walked where one is made
 }
 NOT_AN_ID = {"name"}

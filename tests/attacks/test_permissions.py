@@ -16,6 +16,7 @@ from api.app import ROUTERS
 from playpark.contracts.employees import Permission
 from playpark.contracts.tenancy import DeviceType
 from playpark.ids import new_ulid
+from tests.api.drawers import op, sync
 from tests.api.own_park import OWNER, OwnPark, own_park
 from tests.attacks.described import Route, routes
 from tests.outside import CASHIER, Outsider
@@ -235,7 +236,12 @@ async def test_R42_what_takes_an_approval_declares_it(park: OwnPark, private: li
         recount = {"type": "recount", **short}
         adjust = "POST /v1/shifts/{shift_id}/adjustments"
         await _asks(till, private, adjust, {"shift_id": shift_id}, recount)
-    assert {*asking, adjust} == {name for name, actions in declared.items() if actions}
+    resolve = "POST /v1/sync/dead_letters/{dead_letter_id}/resolve"
+    async with park.connect("POS", **OWNER) as boss:
+        (kept,) = await sync(boss, op("sale", {}))
+        settled = {"action": "dismiss", **because}
+        await _asks(boss, private, resolve, {"dead_letter_id": kept["dead_letter_id"]}, settled)
+    assert {*asking, adjust, resolve} == {name for name, actions in declared.items() if actions}
 
 
 async def _asks(

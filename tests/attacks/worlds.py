@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from playpark.ids import new_ulid
 from playpark.offline_tickets import public_key_text
-from tests.api.drawers import approve, tell
+from tests.api.drawers import approve, op, sync, tell
 from tests.api.giving_back import ask
 from tests.api.own_park import OWNER, OwnPark
 from tests.outside import Outsider
@@ -283,6 +283,12 @@ async def _leave_open(world: World) -> None:
     world.ids["open_ticket_id"] = parked["open_ticket_id"]
     settings = {"scope": "store", "sections": {"sales": {"parked_hours": 47}}}
     await tell(world.office, "PUT", "/settings", settings)
+    unreadable = {"note": world.words}
+    done, asked = await sync(
+        world.till, op("sale", unreadable), op("sale", unreadable, committed=False)
+    )
+    assert asked["status"] == "rejected"
+    world.ids["dead_letter_id"] = done["dead_letter_id"]
     if world.canary == THEIRS:  # those of a park are changed by somebody of all its stores
         await tell(world.office, "POST", "/secrets/ticket_hmac/rotate", {"grace_hours": 1})
 

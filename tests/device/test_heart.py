@@ -15,6 +15,7 @@ from playpark.clock import FixedClock
 from playpark.contracts.provider import HeartbeatAnswer, PartState
 from playpark.contracts.sync import OpKind
 from playpark.device import DeviceStore, Heart
+from playpark.device.park_clock import ParkClock
 from playpark.errors import ErrorCode, PlayParkError
 from tests.device.conftest import IDENTITY, NOW
 
@@ -135,6 +136,21 @@ async def test_the_clock_s_offset_forgets_what_is_long_ago(
     for _ in range(10):
         await beating.beat()
     assert beating.clock_offset == timedelta(hours=1)
+
+
+async def test_R36_it_tells_how_wrong_the_machine_is_and_teaches_the_clock_that_is_right(
+    server: Server, store: DeviceStore
+) -> None:
+    clock = ParkClock(server.clock, elapsed=lambda: server.monotonic)
+    client = server.client()
+    client.device_token = server.token
+    beating = Heart(store, client, clock, monotonic=lambda: server.monotonic)
+    server.ahead, server.way = timedelta(seconds=300), 0.5
+    await beating.beat()
+    await beating.beat()
+    assert clock.now() == server.clock.now() + server.ahead
+    assert beating.clock_offset == server.ahead
+    assert [beat.get("clock_offset_ms") for beat in server.heard] == [None, 300_000]
 
 
 async def test_it_logs_in_again_where_the_token_has_run_out(

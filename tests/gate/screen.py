@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 
 from gate.answers import Answer, Scan, of_redemption
 from gate.app import NO_PRINTER, GateApp
+from gate.outages import Outages
 from gate.screens.scan import ScanScreen
 from gate.sounds import SoundMode
 from gate.sources import Camera
@@ -68,6 +69,7 @@ class Gate:
         self.site_key: str | None = None
         self.printer: PrinterTarget = NO_PRINTER
         self.sound = SoundMode.OFF
+        self.outages = Outages()
 
     def app(self) -> GateApp:
         self.store = DeviceStore.open(self.folder / "device.db", self.park.clock)
@@ -83,6 +85,7 @@ class Gate:
             direction=self.direction,
             transport=self.park.transport,
             monotonic=lambda: self.now,
+            outages=self.outages,
         )
         self.station.decoder.note = "pyzbar is off."  # also where it is installed
         return GateApp(

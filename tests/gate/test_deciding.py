@@ -539,7 +539,11 @@ def test_R22_a_ticket_that_somebody_else_signed_is_refused(alone: Alone, signed:
 def test_R22_the_zones_policy_and_its_72_hours_hold(alone: Alone, signed: str) -> None:
     refuse = SNAPSHOT.zones[0].model_copy(update={"pending": PendingPolicy.REFUSE})
     fill(alone.own, certified(zones=[refuse]))
-    assert alone.show(signed, "z-ball").reason == "unknown_ticket"  # type: ignore[union-attr]
+    waits = alone.show(signed, "z-ball")
+    assert waits is not None
+    assert waits.reason == "unknown_ticket"
+    said = of_judgement(waits, Direction.ENTRY, alone.judge.park_zone).detail_en
+    assert "sale of this ticket has not arrived" in said
 
     later = NOW + timedelta(hours=71)
     fill(alone.own, certified(server_time=later))

@@ -49,9 +49,13 @@ class Wire(httpx.AsyncBaseTransport):
         self.heard.clear()
         self._open[what].clear()
 
-    def let_go(self) -> None:
-        for each in self._open.values():
-            each.set()
+    def let_go(self, *what: str) -> None:
+        for each in what or self._open:
+            self._open[each].set()
+
+    async def worked(self) -> None:
+        """Wait until the server has worked on the batch that is held."""
+        await asyncio.wait_for(self.heard.wait(), 5)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self.cut:
@@ -138,16 +142,19 @@ class Gate:
     async def unheard(self, token: str, *, heard: str) -> Verdict:
         """A showing without an answer in time. The server has `heard` it "at once", "afterwards",
         when the gate had decided by itself, or "with what happened": the first copy was lost."""
-        if heard != "at once":
-            self.wire.hold("request")
-            verdict = await self.show(token)
-            if heard == "with what happened":
-                await self.cut_off()
-            return verdict
         self.wire.hold("answer")
-        asked = asyncio.create_task(self.show(token))
-        await asyncio.wait_for(self.wire.heard.wait(), 5)
-        return await asked
+        if heard == "at once":
+            asked = asyncio.create_task(self.show(token))
+            await self.wire.worked()
+            return await asked
+        self.wire.hold("request")
+        verdict = await self.show(token)
+        if heard == "afterwards":
+            self.wire.let_go("request")
+            await self.wire.worked()
+        else:
+            await self.cut_off()
+        return verdict
 
     async def cut_off(self) -> None:
         """What is on the line is lost, and nobody waits for it any more."""

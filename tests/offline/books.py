@@ -3,6 +3,7 @@ R29, R33, R45, R49, R51)."""
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from playpark.contracts.sales import SaleView
@@ -13,6 +14,9 @@ from tests.offline.park import Park, Register, office
 from tests.outside import Outsider
 
 REFUSED_LATER = {"duplicate_use", "exhausted"}
+CORRECTED = {"clock_clamped"}
+CLOSE = timedelta(seconds=2)
+"""How far a corrected time may be from the moment when it happened."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Books:
     def compare(self) -> None:
         """Everything that can be read."""
         self.devices_are_done()
+        self.times()
         self.sales()
         self.tickets()
         self.shifts()
@@ -44,6 +49,19 @@ class Books:
             refused = [(op.kind, op.op_id, op.message) for op in device.store.rejected()]
             assert refused == [], f"{device.name} has a quarantine: {refused}"
 
+    def times(self) -> None:
+        """Times are the park's, however wrong the machines' clocks are (R36). From here on entries
+        stand in the order that the server has corrected."""
+        for row in self._of_devices("redemptions"):
+            showing = self.facts.showings.get(row["op_id"])
+            if showing is not None:
+                assert abs(row["occurred_at"] - showing.at) <= CLOSE, (showing, row["occurred_at"])
+                assert abs(row["occurred_at"] - showing.when) <= CLOSE, (
+                    showing,
+                    row["occurred_at"],
+                )
+                self.facts.correct(row["op_id"], row["occurred_at"])
+
     # --- money ------------------------------------------------------------------------------
 
     def sales(self) -> None:
@@ -57,7 +75,8 @@ class Books:
             told = (row["grand_total"], row["receipt_no"], row["shift_id"], row["business_date"])
             assert told == (sale.total, sale.receipt_no, sale.shift, sale.day), op_id
             assert paid.pop(row["_id"], []) == sale.methods, f"payments of {op_id}"
-            assert row["flags"] == [], f"sale {sale.receipt_no} is flagged {row['flags']}"
+            assert set(row["flags"]) <= CORRECTED, f"{sale.receipt_no} is flagged {row['flags']}"
+            assert abs(row["occurred_at"] - sale.when) <= CLOSE, (sale, row["occurred_at"])
         assert paid == {}, "payments without their sale"
 
     def shifts(self) -> None:
@@ -152,7 +171,8 @@ class Books:
             )
             ends_at = self.facts.ends_at(ticket)
             assert row["ends_at"] == ends_at, (
-                f"{ticket_id} runs until {row['ends_at']}, not {ends_at}: walked {self._told(self.facts.entries(ticket_id))}"
+                f"{ticket_id} runs until {row['ends_at']}, not {ends_at}: "
+                f"walked {self._told(self.facts.entries(ticket_id))}"
             )
             worth[ticket.sale] += row["slice"]["payable"]
         for op_id, sale in self.facts.sales.items():

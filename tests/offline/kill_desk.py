@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,12 +25,13 @@ from playpark.device import DeviceStore, PrintState
 from playpark.printing.transport import STATUS_QUERY, PrinterTarget
 from terminal.printer import PaperPrinter
 from terminal.till import Till
-from tests.offline.kill_till import CASHIER, FLOAT, PIN, LabelPrinter, Point
+from tests.offline.kill_till import CASHIER, FLOAT, PIN, LabelPrinter, Point, Record
 
 ROOT = Path(__file__).parents[2]
 SECRET = "the secret of a till that is killed"
 READY = b"\x16\x12\x12"
 CUT = b"\x1dV"
+PRINTING = "printing/transport"
 
 
 class Line(StrEnum):
@@ -159,33 +161,26 @@ class Printed:
 @dataclass(frozen=True)
 class Seen:
     """The lines of a run that nobody killed: (module, line, hit, function), and after how many of
-    them each transaction was committed; `recorded`: those that held a new operation."""
+    them each transaction was committed."""
 
     lines: list[tuple[str, int, int, str]]
     commits: list[int]
-    recorded: list[int]
-
-    def has_recorded(self, point: Point) -> bool:
-        """Whether the story's operation is on the disk before this line."""
-        return self.points.index(point) >= self.recorded[0]
 
     @property
     def points(self) -> list[Point]:
         return [(module, line, hit) for module, line, hit, _ in self.lines]
 
     def groups(self) -> list[Point]:
-        """One point of each group of statements: the first line of what a module does between two
-        commits, and the last line before each commit. Between two commits nothing outlives the
-        process but a paper that comes out, or a request that has left."""
-        chosen: dict[tuple[str, int], Point] = {}
-        for at, (module, line, hit, _) in enumerate(self.lines):
-            chosen.setdefault(self._group(at, module), (module, line, hit))
-        before = {self.points[at - 1] for at in self.commits}
-        wanted = {*chosen.values(), *before}
-        return [point for point in self.points if point in wanted]
-
-    def _group(self, at: int, module: str) -> tuple[str, int]:
-        return module, sum(commit <= at for commit in self.commits)
+        """Points of each stretch between two commits: its first line, its middle, its last, and
+        where a paper comes out of it the first line and the last of that. Nothing but a paper or
+        a request outlives the process in between."""
+        ends = [0, *sorted({at for at in self.commits if 0 < at < len(self.lines)})]
+        wanted: set[int] = set()
+        for start, end in pairwise([*ends, len(self.lines)]):
+            wanted |= {start, (start + end) // 2, end - 1}
+            sending = [at for at in range(start, end) if self.lines[at][0] == PRINTING]
+            wanted |= {*sending[:1], *sending[-1:]}
+        return [self.points[at] for at in sorted(wanted)]
 
 
 class KilledTill:
@@ -195,7 +190,7 @@ class KilledTill:
         self.path = folder / "till.db"
         self.printer = printer
         self.line = FaultyLine(url)
-        self._lines = folder / "lines.json"
+        self._lines, self._will = folder / "lines.json", folder / "will"
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tests.offline.kill_till"),
@@ -236,6 +231,7 @@ class KilledTill:
             "online": line is not Line.DOWN,
             "answered": line is Line.UP,
             "lines": str(self._lines),
+            "will": str(self._will),
             "store": str(store),
         }
         self._process.stdin.write(json.dumps(command) + "\n")
@@ -245,11 +241,16 @@ class KilledTill:
         assert isinstance(status, int)
         return status
 
+    @property
+    def will(self) -> Record:
+        """How far the operation was when the last run was killed."""
+        return Record(self._will.read_text())
+
     def seen(self) -> Seen:
         """The lines of the last run, which nobody killed."""
         found = json.loads(self._lines.read_text())
         lines = [(module, line, hit, name) for module, line, hit, name in found["lines"]]
-        return Seen(lines, found["commits"], found["recorded"])
+        return Seen(lines, found["commits"])
 
     def _answer(self) -> Any:
         assert self._process.stdout is not None

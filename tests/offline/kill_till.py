@@ -7,6 +7,8 @@ it came by. The warm process has no event loop and no threads when it forks.
 """
 
 import asyncio
+import functools
+import gc
 import json
 import os
 import signal
@@ -16,9 +18,12 @@ import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import httpx
 
 import playpark.device
 import terminal.selling
@@ -37,7 +42,7 @@ from terminal.till import Till
 
 SITE_KEY, CASHIER, PIN = "DEMO-MAIN-GATE", "cashier@demo.playpark", "1111"
 PACKAGE, FLOAT = "Adult day pass", 200_000
-PATIENCE_S, HASTE_S = 10.0, 0.25
+PATIENCE_S, HASTE_S = 10.0, 0.1
 """How long it waits for an answer: for ever as far as a test can see, or hardly at all."""
 TERMINAL_PARTS = {
     *("selling", "sale", "papers", "printer", "counter", "till", "alone"),
@@ -58,6 +63,16 @@ def _traced() -> dict[str, str]:
 
 
 TRACED = _traced()
+
+
+class Record(StrEnum):
+    """How far the operation of a story is; `committing` while SQLite is at it."""
+
+    NONE = "none"
+    COMMITTING = "committing"
+    COMMITTED = "committed"
+
+
 Point = tuple[str, int, int]
 """(module, line, the how manieth time it is reached)."""
 Work = Callable[[Till], Awaitable[None]]
@@ -85,15 +100,18 @@ class LabelPrinter:
 
 
 class Tracer:
-    """Follows every thread through the traced files, kills the process where it is told to."""
+    """Follows every thread through the traced files, kills the process where it is told to, and
+    says into `will` right before it whether the story's operation was on the disk."""
 
-    def __init__(self, point: Point | None) -> None:
+    def __init__(self, point: Point | None, will: Path | None = None) -> None:
         self.point = point
         self.on = False
         self.lines: list[tuple[str, int, int, str]] = []
         self.commits: list[int] = []
-        self.recorded: list[int] = []
-        self._records = False
+        self._will = will
+        self._record = Record.NONE
+        self._recorder = 0
+        self._inserted = False
         self._hits: Counter[tuple[str, int]] = Counter()
         self._turn = threading.Lock()
 
@@ -108,16 +126,16 @@ class Tracer:
         threading.settrace(None)  # type: ignore[arg-type]
 
     def watch(self, store: DeviceStore) -> None:
-        """Note after which line each transaction is on the disk, and which recorded an
-        operation."""
+        """Note after which line each transaction is committed, and which one is the first that
+        records an operation."""
 
         def heard(statement: str) -> None:
-            self._records |= statement.startswith("INSERT INTO ops")
-            if self.on and statement == "COMMIT":
-                self.commits.append(len(self.lines))
-                if self._records:
-                    self.recorded.append(len(self.lines))
-                self._records = False
+            self._inserted |= statement.startswith("INSERT INTO ops")
+            if not self.on or statement != "COMMIT":
+                return
+            self.commits.append(len(self.lines))
+            if self._inserted and self._record is Record.NONE:
+                self._record, self._recorder = Record.COMMITTING, threading.get_ident()
 
         store._database._connection.set_trace_callback(heard)
 
@@ -127,19 +145,25 @@ class Tracer:
     def _line(self, frame: FrameType, event: str, _arg: object) -> Any:
         if event == "line" and self.on:
             code = frame.f_code
-            module, line = TRACED[code.co_filename], frame.f_lineno
             with self._turn:
-                self._hits[module, line] += 1
-                hit = self._hits[module, line]
-                if (module, line, hit) == self.point:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                self.lines.append((module, line, hit, code.co_qualname))
+                self._come_by(TRACED[code.co_filename], frame.f_lineno, code.co_qualname)
         return self._line
+
+    def _come_by(self, module: str, line: int, function: str) -> None:
+        if self._record is Record.COMMITTING and threading.get_ident() == self._recorder:
+            self._record = Record.COMMITTED  # the thread has come back from SQLite
+        self._hits[module, line] += 1
+        hit = self._hits[module, line]
+        if (module, line, hit) == self.point:
+            if self._will is not None:
+                self._will.write_text(self._record)
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.lines.append((module, line, hit, function))
 
 
 def seen_by(tracer: Tracer) -> dict[str, Any]:
     """What a run that nobody killed has seen."""
-    return {name: getattr(tracer, name) for name in ("lines", "commits", "recorded")}
+    return {name: getattr(tracer, name) for name in ("lines", "commits")}
 
 
 # --- what the till does -----------------------------------------------------------------
@@ -271,7 +295,7 @@ class WarmTill:
             status = 1
             try:
                 point = tuple(command["point"]) if command["point"] else None
-                tracer = Tracer(point)  # type: ignore[arg-type]
+                tracer = Tracer(point, Path(command["will"]))  # type: ignore[arg-type]
                 if command["story"] in ON_A_STORE:
                     act_on_a_store(Path(command["store"]), command["story"], tracer)
                 else:
@@ -294,10 +318,21 @@ def act_on_a_store(path: Path, story: str, tracer: Tracer) -> None:
         tracer.end()
 
 
+def _read_certificates_once() -> None:
+    """As in tests/conftest.py: each HTTP client reads all of the machine, for nothing."""
+    once = functools.cache(httpx.create_ssl_context)
+    for module in (httpx._config, httpx._transports.default):
+        vars(module)["create_ssl_context"] = once
+
+
 def main(path: str, url: str, printer: str) -> None:
     _wait(PATIENCE_S)
+    _read_certificates_once()
     warm = WarmTill(Path(path), url, printer)
     asyncio.run(warm.warm())
+    gc.collect()
+    gc.freeze()  # no child copies a page because the collector has looked at it
+    gc.disable()
     _answer("ready")
     for line in sys.stdin:
         _answer(warm.fork(json.loads(line)))

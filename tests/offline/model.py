@@ -43,6 +43,7 @@ class Sale:
     methods: list[tuple[str, int]]
     tickets: list[Issued]
     day: str
+    when: datetime
     promo: tuple[str, ...] = ()
 
 
@@ -61,13 +62,15 @@ class Shift:
 
 @dataclass
 class Showing:
-    """One code at one gate. `walked`: somebody went through. `cost`: the zone's price, satang."""
+    """One code at one gate. `at` by the device, `when` it was in truth. `walked`: somebody went
+    through. `cost`: the zone's price, satang."""
 
     op_id: str
     device: str
     zone: str
     ticket: str | None
     at: datetime
+    when: datetime
     leaving: bool = False
     walked: bool = False
     annulled: bool = False
@@ -120,6 +123,10 @@ class Facts:
         drawer = self.shifts[shift]
         moved = drawer.movements["in"] - drawer.movements["out"] - drawer.movements["drop"]
         return drawer.cash_open + self.by_method(shift).get("cash", 0) + moved
+
+    def correct(self, op_id: str, at: datetime) -> None:
+        """When a showing was, by the clock of the park."""
+        self.showings[op_id].at = at
 
     # --- tickets ----------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ from playpark.printing.transport import PrinterError
 from qa.proxy import FaultProxy
 from terminal.printer import Paper
 from terminal.till import Till
-from tests.offline.park_time import ParkTime
+from tests.offline.park_time import ParkTime, Wrong
 from tests.outside import Outsider
 
 SITE_KEY = "DEMO-MAIN-GATE"
@@ -46,6 +46,8 @@ CASHIERS = ("cashier@demo.playpark", "1111"), ("cashier2@demo.playpark", "2222")
 PATIENCE = 0.25
 """Seconds a guest waits for the server here, instead of 0.8 and 1.5."""
 SETTLES = 20.0
+AHEAD = (0, 150, -3_000, 5_400, -20)
+"""By how many seconds the machines' clocks are wrong."""
 
 
 # --- the server -----------------------------------------------------------------------------
@@ -174,11 +176,14 @@ class Tray:
 class Device:
     """What tills and gates have in common: a file, a line, and what runs beside."""
 
-    def __init__(self, world: World, folder: Path, line: FaultProxy, name: str) -> None:
+    def __init__(
+        self, world: World, folder: Path, line: FaultProxy, name: str, ahead: float
+    ) -> None:
         self.world = world
         self.folder = folder
         self.line = line
         self.name = name
+        self.machine = Wrong(world.time, ahead)
         self.running = False
         self._beside: list[asyncio.Task[Any]] = []
 
@@ -204,13 +209,13 @@ class Device:
         self._beside.append(task)
         return task
 
-    async def drain(self, patience: float = PATIENCE) -> None:
-        """Send what waits, for so long as nobody waits for it."""
-        await asyncio.wait([self.beside(self.engine.drain())], timeout=patience)
+    async def turn(self, patience: float = PATIENCE) -> None:
+        """One turn of the loop that keeps the queue empty; who waits for it gives up."""
+        await asyncio.wait([self.beside(self.engine._round())], timeout=patience)
 
     async def _end_what_runs(self) -> None:
         # Also what the engine does for those who gave up waiting: the process is gone.
-        tasks = [*self._beside, *self.engine._drains]
+        tasks = [*self._beside, *self.engine._attempts]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -221,23 +226,28 @@ class Register(Device):
     """A till with its cashier; `tray` outlives the program."""
 
     def __init__(self, world: World, folder: Path, line: FaultProxy, number: int) -> None:
-        super().__init__(world, folder, line, f"till {number}")
+        super().__init__(world, folder, line, f"till {number}", AHEAD[number])
         self.tray = Tray()
         self.cashier = CASHIERS[number % len(CASHIERS)]
         self.till: Till
 
     async def start(self) -> None:
-        self.store = DeviceStore.open(self.folder / "till.db", self.world.time)
+        clock = self.machine.corrected()
+        self.store = DeviceStore.open(self.folder / "till.db", clock)
+        clock.recall(self.store.clock())
         self.client = ApiClient(self.line.url)
-        self.till = Till(self.store, self.client, self.world.time, self.tray)
+        self.till = Till(self.store, self.client, clock, self.tray)
         self.engine = self.till.engine
         self.running = True
+        if self.store.identity is not None:
+            await self.turn()
         self.beside(self.till.papers.run())
 
     async def log_in(self) -> bool:
         """The cashier logs in, online; False where that was not to be had."""
         try:
             await self.till.pair(SITE_KEY, self.name)
+            await self.engine._round()
             await self.till.log_in(*self.cashier)
             await self.till.renew_certificate()
         except PlayParkError as refused:
@@ -295,27 +305,30 @@ class Turnstile(Device):
     def __init__(
         self, world: World, folder: Path, line: FaultProxy, number: int, zone: str
     ) -> None:
-        super().__init__(world, folder, line, f"gate {number}")
+        super().__init__(world, folder, line, f"gate {number}", AHEAD[number])
         self.zone_id = world.zones[zone]
         self._answers: list[Scan] = []
         self._heard = asyncio.Event()
+        self._asking: asyncio.Task[bool] | None = None
 
     async def start(self) -> None:
-        clock = self.world.time
+        clock = self.machine.corrected()
         self.store = DeviceStore.open(self.folder / "gate.db", clock)
+        clock.recall(self.store.clock())
         self.allow_list = AllowList(self.folder / "allowlist.db")
         judge = Judge(self.store, self.allow_list, Ledger())
         self.client = ApiClient(self.line.url)
-        self.engine = SyncEngine(self.store, self.client, clock)
+        self.engine = SyncEngine(self.store, self.client, clock, deadline=PATIENCE)
         self.admission = Admission(
             self.store, self.engine, clock, zone_id=self.zone_id, deadline=PATIENCE, judge=judge
         )
         self.refresher = Refresher(self.store, self.client, clock, self.allow_list, judge)
         if self.store.identity is None:
             await pair(self.store, self.client, SITE_KEY, DeviceType.GATE, self.name)
+        await self.turn()
         judge.load(clock.now())
         self.keyed: asyncio.Queue[Code] = asyncio.Queue()
-        self._answers = []
+        self._answers, self._asking = [], None
         # Whatever is shown was out of sight before.
         seconds = iter(range(0, 10_000_000, 10))
         parts = (Decoder(), Presentations(), self.admission)
@@ -333,9 +346,10 @@ class Turnstile(Device):
 
     async def refresh(self, patience: float = 2.0) -> bool:
         """Ask for the list; whether it came."""
-        task = self.beside(self._refresh())
-        await asyncio.wait([task], timeout=patience)
-        return bool(task.done() and task.result())
+        if self._asking is None or self._asking.done():
+            self._asking = self.beside(self._refresh())
+        await asyncio.wait([self._asking], timeout=patience)
+        return bool(self._asking.done() and self._asking.result())
 
     async def _refresh(self) -> bool:
         try:
@@ -399,7 +413,7 @@ ZONES = ("Ball Pit", "Trampoline A", "Water Park")
 async def opened(
     world: World, folder: Path, *, registers: int = 2, turnstiles: int = 3
 ) -> AsyncIterator[Park]:
-    """New devices, paired, logged in, with a shift and a list."""
+    """New devices, paired, with cashiers at the tills."""
     async with AsyncExitStack() as stack:
         made: list[Register | Turnstile] = []
         for number in range(registers + turnstiles):
@@ -421,8 +435,6 @@ async def opened(
             await device.start()
         for register in park.registers:
             await register.log_in()
-        for turnstile in park.turnstiles:
-            await turnstile.refresh(SETTLES)
         yield park
 
 

@@ -3,11 +3,13 @@ has let pass beyond."""
 
 import mmap
 import struct
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from playpark.clock import to_utc_ms
+from playpark.device.park_clock import ParkClock, since_boot
 
 OPENS = 13
 """The hour of the park's clocks at which a world begins: until the night there is time to pass."""
@@ -33,6 +35,10 @@ class ParkTime:
     def now(self) -> datetime:
         return to_utc_ms(datetime.now(UTC)) + timedelta(milliseconds=self._ahead)
 
+    def elapsed(self) -> float:
+        """Seconds of a clock that nobody sets."""
+        return since_boot() + self._ahead / 1_000
+
     def advance(self, seconds: float) -> None:
         """Let this time pass, for everybody at once."""
         self._shared[:8] = struct.pack("q", self._ahead + int(seconds * 1_000))
@@ -44,3 +50,18 @@ class ParkTime:
         if here >= opens:
             opens += timedelta(days=1)
         self.advance((opens - here).total_seconds())
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """The clock of a machine that is `ahead` of the park's by so many seconds, always."""
+
+    time: ParkTime
+    ahead: float
+
+    def now(self) -> datetime:
+        return self.time.now() + timedelta(seconds=self.ahead)
+
+    def corrected(self) -> ParkClock:
+        """What a program makes of it."""
+        return ParkClock(self, elapsed=self.time.elapsed)

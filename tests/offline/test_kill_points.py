@@ -24,6 +24,7 @@ from playpark.contracts.sync import OpKind, OpResult, OpStatus
 from playpark.device import DeviceStore, OpState, StoredOp
 from playpark.ids import ReceiptSeries
 from tests.offline.kill_desk import KilledTill, Left, Line, Point, Printed, Seen, TestPrinter
+from tests.offline.kill_till import Record
 from tests.terminal.park import IDENTITY, NOW
 
 FULL = bool(os.environ.get("PLAYPARK_FULL"))
@@ -93,9 +94,7 @@ def test_R34_a_till_killed_at_any_line_of_a_sale_has_sold_once_or_not_at_all(
         known = len(desk.ops(OpKind.SALE))
         status = desk.till.run("sale", line, point)
         reached += status == KILLED
-        # Threads may come by in another order once the sale stands, and never before.
-        committed = status != KILLED or seen.has_recorded(point)
-        after_a_sale(desk, desk.start_again(), sold=committed, known=known)
+        after_a_sale(desk, desk.start_again(), sold=must_stand(desk, status), known=known)
     assert reached >= 0.9 * len(points), "most points were not reached"
     the_books_are_right(desk)
 
@@ -107,11 +106,13 @@ def test_R34_a_till_killed_while_it_starts_again_has_still_sold_once(desk: Desk)
     seen = enumerated(desk, "again", Line.UP)
     desk.start_again()
     desk.printer.papers()
-    for point in chosen(seen):
+    reached = 0
+    for point in (points := chosen(seen)):
         known = len(desk.ops(OpKind.SALE))
         assert desk.till.run("sale", Line.DOWN, None) == 0
-        desk.till.run("again", Line.UP, point)
+        reached += desk.till.run("again", Line.UP, point) == KILLED
         after_a_sale(desk, desk.start_again(), sold=True, known=known)
+    assert reached >= 0.9 * len(points), "most points were not reached"
     the_books_are_right(desk)
 
 
@@ -120,21 +121,23 @@ def test_R28_a_till_killed_at_any_line_of_its_close_has_closed_once_or_not_at_al
     desk: Desk, line: Line
 ) -> None:
     desk.start_again()
+    desk.till.run("sale", Line.UP, None)
     desk.printer.papers()
     seen = enumerated(desk, "close", line)
     desk.start_again()
     desk.printer.papers()
     for point in chosen(seen):
         known = len(desk.ops(OpKind.SHIFT_CLOSE))
-        desk.till.run("sale", Line.UP, None)
-        desk.printer.papers()
+        if FULL:
+            desk.till.run("sale", Line.UP, None)
+            desk.printer.papers()
         status = desk.till.run("close", line, point)
-        committed = status != KILLED or seen.has_recorded(point)
+        must = must_stand(desk, status)
         left = desk.start_again()
-        papers = [each for each in desk.printer.papers() if each.name != "provisional-z"]
+        papers = [each for each in desk.printer.papers() if each.name != "provisional"]
         closed = desk.ops(OpKind.SHIFT_CLOSE)[known:]
-        assert len(closed) == committed, point
-        if committed:
+        assert len(closed) in ({must} if must is not None else {0, 1}), point
+        if closed:
             papers_are_out_once(left, closed[0], papers, {"z"})
     the_books_are_right(desk)
 
@@ -150,7 +153,8 @@ def test_R35_R38_an_epoch_and_the_quarantine_move_whole_or_not_at_all(
     seen, after = desk.till.seen(), _rows(path)
     assert before != after
     [committed] = seen.commits
-    for number, point in enumerate(seen.points):
+    for point in chosen(seen):
+        number = seen.points.index(point)
         copy_of(prepared, tmp_path)
         assert desk.till.run(action, Line.UP, point, store=path) == KILLED
         assert _rows(path) == (after if number >= committed else before), point
@@ -208,10 +212,20 @@ def _rows(path: Path) -> dict[str, list[tuple[Any, ...]]]:
 # --- what has to hold -------------------------------------------------------------------
 
 
-def after_a_sale(desk: Desk, left: Left, *, sold: bool, known: int) -> None:
+def must_stand(desk: Desk, status: int) -> bool | None:
+    """Whether the operation must be on the disk; None where SQLite was just at it."""
+    if status != KILLED:
+        assert status == 0
+        return True
+    return {Record.NONE: False, Record.COMMITTED: True}.get(desk.till.will)
+
+
+def after_a_sale(desk: Desk, left: Left, *, sold: bool | None, known: int) -> None:
     """One sale more than `known`, or none, on the disk and at the server; its papers are out."""
     sales = desk.ops(OpKind.SALE)
     papers = desk.printer.papers()
+    if sold is None:
+        sold = len(sales) > known
     assert len(sales) == known + sold
     assert {op.state for op in sales} <= {OpState.APPLIED}
     at_server = desk.db["sales"].find({"device_id": desk.device_id()}).sort("receipt_no")

@@ -11,14 +11,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+import playpark.device.line
 import terminal.drawer
 import terminal.selling
-from playpark.device.till_key import SECRET_VARIABLE
-from tests.offline.model_machine import ParkLife, asking, drawn
+from playpark.device.safe import SECRET_VARIABLE
+from tests.offline.model_machine import HAPPENS, OUTCOMES, ParkLife, asking, drawn
 from tests.offline.park import PATIENCE, world
 
 FULL = bool(os.environ.get("PLAYPARK_FULL"))
-DAYS = int(os.environ.get("PLAYPARK_MODEL_DAYS", "6"))
+DAYS = int(os.environ.get("PLAYPARK_MODEL_DAYS", "5"))
 RUNS = int(os.environ.get("PLAYPARK_MODEL_RUNS", "200"))
 STEPS = int(os.environ.get("PLAYPARK_MODEL_STEPS", "50"))
 
@@ -31,7 +32,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         (terminal.drawer, "DEADLINE_S"),
         (terminal.drawer, "CLOSE_DEADLINE_S"),
     ):
-        monkeypatch.setattr(module, name, PATIENCE, raising=False)
+        monkeypatch.setattr(module, name, PATIENCE)
+    monkeypatch.setattr(playpark.device.line, "HOLD_S", PATIENCE)
+    monkeypatch.setattr(playpark.device.line, "LONGEST_HOLD_S", 4 * PATIENCE)
     monkeypatch.setenv(SECRET_VARIABLE, "a secret of this test, long enough for a key")
 
 
@@ -45,6 +48,7 @@ def park(mongo_uri: str, database: str, tmp_path: Path, impatient: None) -> Iter
             name = f"{database}_model"
             ParkLife.world = runner.run(stack.enter_async_context(world(mongo_uri, name, tmp_path)))
             ParkLife.passed = 0.0
+            ParkLife.met.clear()
             http, ParkLife.gate = runner.run(asking(ParkLife.world.url))
             stack.push_async_callback(http.aclose)
             yield
@@ -65,6 +69,7 @@ def test_R35_after_an_outage_the_books_are_what_happened() -> None:
                 life.happens(step)
         finally:
             life.teardown()
+    assert {*HAPPENS, *OUTCOMES} <= {name for name, count in ParkLife.met.items() if count}
 
 
 @pytest.mark.skipif(not FULL, reason="make nightly")

@@ -26,6 +26,7 @@ from playpark.client import ApiClient
 from playpark.clock import SystemClock
 from playpark.contracts.shifts import MovementType
 from playpark.device import DeviceStore, OpState, SyncEngine
+from playpark.device.safe import SECRET_VARIABLE
 from playpark.ids import new_ulid
 from playpark.printing.transport import PrinterTarget
 from terminal.printer import PaperPrinter
@@ -61,6 +62,7 @@ class RecordingTill:
     async def begin(self) -> None:
         await self.till.pair("DEMO-MAIN-GATE", "Till of three nodes")
         await self.till.log_in("cashier@demo.playpark", "1111")
+        await self.till.renew_certificate()
         await self.till.open_shift(FLOAT)
         while self.engine.queued:
             await self.engine.drain()
@@ -153,8 +155,9 @@ async def drained(tills: list[RecordingTill]) -> None:
 
 
 async def test_R35_a_primary_killed_in_the_middle_of_a_drain_costs_nothing(
-    nodes: EmbeddedSet, tmp_path: Path
+    nodes: EmbeddedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(SECRET_VARIABLE, "the secret of tills whose server has three databases")
     with running_api(nodes.uri, DATABASE) as url:
         async with two_tills(tmp_path, url) as tills, httpx.AsyncClient(base_url=url) as http:
             asking = Asking(*await _outsider(http))

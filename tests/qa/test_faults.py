@@ -225,3 +225,20 @@ async def test_a_heartbeat_is_heard_over_a_line_that_is_cut(api_url: str) -> Non
         assert answered.value.code is ErrorCode.UNAUTHENTICATED
         switches.set(QaSwitches(delay_ms=1))
         assert await client.time()
+
+
+async def test_a_device_that_moves_to_another_server_takes_its_line_along(api_url: str) -> None:
+    line = FaultyTransport(Switches())
+    for _ in range(2):
+        async with ApiClient(api_url, transport=line) as client:
+            assert await client.time()
+
+
+async def test_the_environment_s_proxy_is_used_as_without_switches(
+    api_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", api_url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with ApiClient("http://park.invalid", transport=FaultyTransport(Switches())) as client:
+        assert await client.time()

@@ -5,10 +5,13 @@ from datetime import timedelta
 import pytest
 from textual.pilot import Pilot
 
-from playpark.device import PrintState
+from playpark.device import LineMode, PrintState, SyncEngine
+from terminal.screens.quarantine import QuarantineDialog
 from terminal.screens.register import RegisterScreen
+from tests.terminal.alone import PLAIN, certify
 from tests.terminal.conftest import until
 
+_COUNTDOWN = {LineMode.OFFLINE: 7.0, LineMode.SLOW: 4.0}
 SIZES = [(80, 24), (120, 40)]
 pytestmark = pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40"])
 
@@ -52,16 +55,43 @@ def test_change_stays(desk, snap_compare, size):
     assert snap_compare(desk.app(), terminal_size=size, run_before=sell)
 
 
-def test_offline(desk, snap_compare, size):
+@pytest.fixture
+def steady(monkeypatch):
+    """The countdown to the next try stands still."""
+    monkeypatch.setattr(SyncEngine, "_back_in", lambda _engine, mode: _COUNTDOWN.get(mode))
+
+
+def test_offline(desk, snap_compare, size, steady, monkeypatch):
+    desk.sells(PLAIN)
+    certify(desk, monkeypatch)
+
     async def go_offline(pilot: Pilot[None]) -> None:
         await _in_a_shift(pilot)
+        till = pilot.app.till
         desk.park.down = True
-        await pilot.press("f1", "f1", "enter")
-        await until(lambda: pilot.app.till.notice.text)
+        await till.engine.drain()
+        await _sell(pilot, "f1", "5", "0", "0")
+        await _sell(pilot, "f1", "f1")
+        await until(lambda: till.engine.mode is LineMode.OFFLINE)
         desk.clock.advance(timedelta(seconds=42))
         await _renewed(pilot)
 
     assert snap_compare(desk.app(), terminal_size=size, run_before=go_offline)
+
+
+def test_quarantine(desk, snap_compare, size):
+    async def refuse(pilot: Pilot[None]) -> None:
+        await _in_a_shift(pilot)
+        desk.park.refuse = "Two lines of this sale have the same ticket: call support."
+        for key in ("f1", "f3"):
+            await pilot.press(key, "enter")
+            await until(lambda: not pilot.app.till.engine.queued)
+        await pilot.press("ctrl+k")
+        await until(lambda: isinstance(pilot.app.screen, QuarantineDialog))
+        await pilot.press("down")
+        await pilot.pause()
+
+    assert snap_compare(desk.app(), terminal_size=size, run_before=refuse)
 
 
 def test_find_list(desk, snap_compare, size):

@@ -370,7 +370,7 @@ async def test_a_scanned_ticket_finds_its_sale_and_a_barcode_does_not(rich_desk)
 
 
 async def test_R39_offline_the_keys_say_that_they_need_the_server(rich_desk):
-    async with running(rich_desk) as pilot:
+    async with running(rich_desk, (120, 40)) as pilot:
         rich_desk.park.down = True
         await pilot.press("f1", "enter")
         await settled(pilot, lambda: not till_of(pilot).engine.online)
@@ -381,6 +381,9 @@ async def test_R39_offline_the_keys_say_that_they_need_the_server(rich_desk):
             assert isinstance(pilot.app.screen, RegisterScreen)
         row = text(pilot, "#keys")
         assert "refund" not in row
+        assert "needs the server: ^F F12 ^X" in row
+        commands = [each.title for each in pilot.app.get_system_commands(pilot.app.screen)]
+        assert "X report (^X): needs the server" in commands
         assert "^G cash" in row
 
 

@@ -13,8 +13,9 @@ from terminal.screens.open_shift import OpenShiftScreen
 from terminal.screens.register import RegisterScreen
 from terminal.screens.split import SplitDialog
 from tests.terminal.conftest import RICH, until
-from tests.terminal.test_register_snapshots import _in_a_shift, _renewed
+from tests.terminal.test_register_snapshots import _in_a_shift, _renewed, steady
 
+__all__ = ["steady"]
 SIZES = [(80, 24), (120, 40)]
 pytestmark = pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40"])
 
@@ -127,7 +128,7 @@ def test_found_sale(rich_desk, snap_compare, size):
     )
 
 
-def test_refund_waits(rich_desk, snap_compare, size):
+def test_refund_waits(rich_desk, snap_compare, size, steady):
     async def refund(pilot: Pilot[None]) -> None:
         await _in_a_shift(pilot)
         await _sold(pilot, rich_desk)

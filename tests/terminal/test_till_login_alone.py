@@ -142,3 +142,17 @@ async def test_R39_at_the_screen_the_pin_is_asked_for_at_the_key_and_the_key_goe
         await pilot.press(*"1111", "enter")
         await settled(pilot, lambda: isinstance(app.screen, Choose))
         assert not app.till.counter.needs_pin
+
+
+async def test_R38_a_till_that_was_suspended_while_it_worked_forgets_its_people(
+    desk, known, monkeypatch
+):
+    desk.park.down = False
+    told = {"error": {"code": "E_DEVICE_SUSPENDED", "message": "This till is suspended."}}
+    monkeypatch.setattr(desk.park, "_auth_device_login", lambda _request: dict(told))
+    assert desk.store.people.count() == 1
+
+    with pytest.raises(PlayParkError, match="suspended"):
+        await known.counter.log_in_device()
+
+    assert desk.store.people.count() == 0

@@ -111,3 +111,19 @@ async def test_R35_in_a_basket_the_same_key_is_qr(desk):
         await pilot.press("f1", "ctrl+k")
         await pilot.pause()
         assert not isinstance(pilot.app.screen, QuarantineDialog)
+
+
+async def test_R28_a_sale_that_is_taken_after_its_shift_was_closed_prints_and_no_second_z(
+    desk, till
+):
+    op = await refused(desk, till)
+    await till.close_shift(200000)
+    await until(lambda: "z" in desk.paper.names)
+    await till.open_shift(0)
+
+    await till.refused.retry(op.op_id)
+    await till.engine.drain()
+    await until(lambda: not till.papers.due)
+
+    assert (desk.paper.receipts, desk.paper.names.count("z")) == ([op.receipt_no], 1)
+    assert till.drawer.unsettled is None
