@@ -286,10 +286,12 @@ class Station:
 
     async def _renew_catalog(self) -> None:
         with contextlib.suppress(PlayParkError):  # the next heartbeat asks again
-            snapshot = await self.client.catalog()
+            known = await asyncio.to_thread(self.store.catalog)
+            snapshot = await self.client.catalog(known)
             # The server is there: the first guest may wait for it as long as any other.
             self.engine.note(None)
-            await asyncio.to_thread(self.store.save_catalog, snapshot)
+            if snapshot is not known:
+                await asyncio.to_thread(self.store.save_catalog, snapshot)
 
     def _zone_id(self, wanted: str | None) -> str | None:
         if wanted is None or wanted.casefold() == EVERY_ZONE:

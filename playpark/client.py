@@ -56,7 +56,7 @@ from playpark.errors import ErrorCode, PlayParkError
 
 DEFAULT_URL = "http://127.0.0.1:48080"
 PATIENCE_S = 30.0
-"""A download may take as long as it takes, while something comes at least this often."""
+"""A gate's list may take as long as it takes, while something comes at least this often."""
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -348,7 +348,7 @@ class ApiClient:
         if body is not None:
             # Fields that were not set stay out: an absent field differs from null (R15).
             content = body.model_dump_json(exclude_unset=True)
-        patience = (timeout or self._timeout) if whole else PATIENCE_S
+        patience = timeout or self._timeout
         try:
             # Cancelling closes the connection: a half-read answer is never read on by another.
             async with asyncio.timeout(patience if whole else None):

@@ -6,6 +6,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -16,13 +17,14 @@ from rich.table import Table
 from rich.text import Text
 
 from playpark.client import DEFAULT_URL
+from playpark.clock import SystemClock, business_date, park_zone
 from playpark.contracts.qa import MAX_DELAY_MS, MAX_SKEW_S, QaSwitches
 from playpark.errors import ErrorCode, PlayParkError
 from qa import proxy_cli
 from qa.devices import let_tills_sign
 from qa.office import Office
 from qa.scenarios import ALL
-from qa.server import park_at
+from qa.server import park_at, reconciled
 from qa.stage import OWNER, Park, Scenario, play
 from qa.verdict import JSON_FILE, MARKDOWN_FILE, Report, Verdict
 
@@ -100,9 +102,16 @@ def _run(chosen: Sequence[Scenario], api: str | None, site_key: str | None, seed
     let_tills_sign()
     with tempfile.TemporaryDirectory(prefix="playpark-qa-") as name:
         folder = Path(name)
+        began = _trading_day()
         with park_at(api, site_key, folder / "park") as (url, key):
             verdicts = asyncio.run(_play(chosen, url, key, folder, seed))
+        if api is None:
+            verdicts.append(reconciled(folder / "park", {began, _trading_day()}))
     return Report("its own" if api is None else api, seed, verdicts)
+
+
+def _trading_day() -> date:
+    return business_date(SystemClock().now(), park_zone(None))
 
 
 async def _play(

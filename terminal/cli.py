@@ -17,9 +17,9 @@ from playpark.tui import PairingDetails
 from terminal.app import PosApp
 from terminal.printer import PaperPrinter
 from terminal.qa_keys import QaKeys
-from terminal.refused import FILE_NAME
 from terminal.till import Till
 
+FILE_NAME = "till.db"
 _ADDRESS = re.compile(r"https?://([\w.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/?")
 
 

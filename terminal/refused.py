@@ -17,7 +17,6 @@ from playpark.money import format_satang
 from terminal.counter import Counter
 from terminal.papers import Papers
 
-FILE_NAME = "till.db"
 _NAMES = {
     OpKind.SALE: "Sale",
     OpKind.SHIFT_OPEN: "Opening of a shift",
@@ -97,15 +96,16 @@ class Refused:
 
     def _export(self, passphrase: str) -> tuple[Path, int]:
         counter = self._counter
-        folder, now = counter.store.folder, counter.clock.now()
+        file, now = counter.store.file, counter.clock.now()
         name = f"till-{counter.device_code}-{now:%Y%m%dT%H%M%S}{bundle.ENDING}"
-        file = f"{(folder / FILE_NAME).absolute().as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(file, uri=True)) as connection:
+        target = file.with_name(name)
+        looked_at = f"{file.absolute().as_uri()}?mode=ro"
+        with contextlib.closing(sqlite3.connect(looked_at, uri=True)) as connection:
             connection.row_factory = sqlite3.Row
             connection.execute("BEGIN")
             made = bundle.Bundle.of(read_out(connection), now)
-        bundle.write(bundle.seal(made, passphrase), folder / name)
-        return folder / name, len(made.ops)
+        bundle.write(bundle.seal(made, passphrase), target)
+        return target, len(made.ops)
 
 
 def _amount(op: StoredOp) -> int | None:

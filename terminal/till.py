@@ -203,12 +203,14 @@ class Till:
 
     async def refresh_catalog(self) -> None:
         """Take the newest prices, but never under a basket that is being rung (R12)."""
+        known = await asyncio.to_thread(self.store.catalog)
         try:
-            fresh = await self.counter.client.catalog()
+            fresh = await self.counter.client.catalog(known)
         except PlayParkError:
             return  # the snapshot at hand stays good; the status bar shows the connection
         if not self.basket:
-            await asyncio.to_thread(self.store.save_catalog, fresh)
+            if fresh is not known:
+                await asyncio.to_thread(self.store.save_catalog, fresh)
             if not self.basket:  # nothing was rung meanwhile
                 self.counter.catalog = fresh
                 self.counter.changed()

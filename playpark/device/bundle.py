@@ -30,7 +30,6 @@ from playpark.errors import ErrorCode, PlayParkError
 
 ENDING = ".bundle"
 SHORTEST_PASSPHRASE = 12
-_FORMAT = "playpark-bundle-1"
 _LABEL = "bundle"
 _MEMORY_KIB, _PASSES = 64 * 1024, 3
 """Of argon2id over a passphrase; they belong to the format, so that a file cannot ask for more."""
@@ -97,7 +96,7 @@ class Lock(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["playpark-bundle-1"] = _FORMAT
+    format: Literal["playpark-bundle-1"] = "playpark-bundle-1"
     key: Literal["passphrase", "safe"]
     salt: str = ""
     name: str = ""
@@ -192,10 +191,17 @@ def export(path: Path, target: Path, key: str | Safe, now: datetime, *, damaged:
     this state, where its disk takes that. Raises what `look_into`, `seal` and `write` raise."""
     with look_into(path, damaged=damaged) as connection:
         found = read_out(connection, damaged=damaged)
-        bundle = Bundle.of(found, now)
-        write(seal(bundle, key), target)
+        bundle = save(found, target, key, now)
         if not damaged:
-            remember_export(connection, found)
+            with contextlib.suppress(sqlite3.OperationalError):  # a full disk takes no note
+                connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", note_of(found))
+    return bundle
+
+
+def save(found: Found, target: Path, key: str | Safe, now: datetime) -> Bundle:
+    """Seal what was found and put it on the disk. Raises what `seal` and `write` raise."""
+    bundle = Bundle.of(found, now)
+    write(seal(bundle, key), target)
     return bundle
 
 
@@ -218,20 +224,15 @@ def salvage(aside: Path, now: datetime) -> str:
 _EXPORTED = "exported"
 
 
-def remember_export(connection: sqlite3.Connection, found: Found) -> None:
-    """Note that the file was exported as it stands; a full disk takes no note."""
-    with contextlib.suppress(sqlite3.OperationalError):
-        connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (_EXPORTED, _mark(found)))
+def note_of(found: Found) -> tuple[str, str]:
+    """The fact, name and value, that all of this stands in an export."""
+    return _EXPORTED, hashlib.sha256(found.mark.encode()).hexdigest()
 
 
 def is_exported(connection: sqlite3.Connection, found: Found) -> bool:
     """Whether all that only this file has stands in an export."""
     row = connection.execute("SELECT value FROM facts WHERE name = ?", (_EXPORTED,)).fetchone()
-    return row is not None and row["value"] == _mark(found)
-
-
-def _mark(found: Found) -> str:
-    return hashlib.sha256(found.mark.encode()).hexdigest()
+    return row is not None and (_EXPORTED, row["value"]) == note_of(found)
 
 
 # --- handing in -------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from datetime import datetime
 from sqlite3 import Connection
 from typing import Any
 
-from playpark.canonical import canonical_json
 from playpark.clock import Clock
 from playpark.contracts.sync import (
     OP_SCHEMA_VERSION,
@@ -142,7 +141,7 @@ class Outbox(Operations):
         connection, epoch = draft.connection, draft.figures.epoch
         op_id, kind = envelope["op_id"], envelope["kind"]
         allocator = self._allocator(draft)
-        body = json.loads(canonicalas_json(build_body(allocator)))
+        body = json.loads(as_json(build_body(allocator)))
         outcome = local(allocator, body) if callable(local) else local
         seq, prev_hash = next_link(connection, epoch)
         sent = {
@@ -378,7 +377,3 @@ def _mark_numbers(connection: Connection, op_id: str, fate: str) -> None:
 
 def _dump(local: LocalOutcome) -> dict[str, Any]:
     return local.model_dump(mode="json", exclude_unset=True)
-
-
-def as_json(value: Any) -> str:
-    return canonicalas_json(value).decode()

@@ -4,23 +4,25 @@ The door to the rooms beside it: `Outbox` records operations, `Operations` reads
 block on the disk and may be called from any thread: asyncio programs use a thread.
 """
 
+import contextlib
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from playpark.clock import Clock
 from playpark.contracts.snapshot import CatalogSnapshot
-from playpark.device.bundle import salvage
+from playpark.device.bundle import Bundle, note_of, salvage, save
 from playpark.device.database import DamagedFileError, Database
 from playpark.device.gate_record import GateRecord
 from playpark.device.outbox import Outbox
 from playpark.device.papers import PaperClaims
 from playpark.device.people import PeopleRecord
-from playpark.device.readout import holds_together
+from playpark.device.readout import holds_together, read_out
 from playpark.device.records import ClockNote, Identity, RecentEmployee
+from playpark.device.safe import Safe
 from playpark.device.till_key import SigningRecord
 from playpark.errors import PlayParkError
 from playpark.ids import NewId, new_ulid
@@ -59,6 +61,8 @@ class DeviceStore(Outbox):
         try:
             if holds_together(database):
                 return cls(database, clock, new_id)
+        except ValidationError:
+            pass  # of the identity: a device that takes itself for a new one would be paired anew
         except BaseException:
             database.close()
             raise
@@ -66,6 +70,10 @@ class DeviceStore(Outbox):
 
     def close(self) -> None:
         self._database.close()
+
+    @property
+    def file(self) -> Path:
+        return self._database.path
 
     @property
     def folder(self) -> Path:
@@ -120,6 +128,22 @@ class DeviceStore(Outbox):
         """The server's clock is `offset_ms` ahead of this device's, or behind it if negative."""
         note = ClockNote(offset_ms=offset_ms, heard_at=heard_at)
         self._save("clock", note.model_dump_json())
+
+    # --- carried away -------------------------------------------------------------------
+
+    def export(self, target: Path, key: str | Safe) -> Bundle:
+        """Save what only this device has to `target`, for a passphrase or for its safe, and note
+        that it was exported as it stands (R37). Selling goes on meanwhile.
+
+        Raises E_VALIDATION for a short passphrase, E_CONFLICT where `target` exists, E_UNAVAILABLE
+        where it cannot be written.
+        """
+        with self._database.transaction() as connection:
+            found = read_out(connection)
+        made = save(found, target, key, self._clock.now())
+        with contextlib.suppress(PlayParkError):  # a full disk takes no note
+            self._save(*note_of(found))
+        return made
 
     # --- facts --------------------------------------------------------------------------
 

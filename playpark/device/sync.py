@@ -222,7 +222,7 @@ class SyncEngine:
             if report.error is None and report.retry_after is None:
                 attempt, pause = 0, self._idle_pause()
             else:
-                attempt += 1
+                attempt = 1 if report.applied else attempt + 1
                 pause = backoff(attempt, report.retry_after, self._jitter)
                 if self._standing.turned_away:  # logins are few in an hour
                     pause = max(pause, backoff(attempt, None, lambda: 1.0))

@@ -29,7 +29,7 @@ from api.platform.vault import Vault
 from api.secrets.resealing import SEALED_FIELDS, Resealed, reseal_all
 from api.tickets import pending
 from api.tickets.models import Ticket
-from tests.api.drawers import tell
+from tests.api.drawers import op, sync, tell
 from tests.api.inside import Inside, inside
 from tests.api.offline import OfflineTill
 from tests.api.selling import OWNER, Park
@@ -116,11 +116,18 @@ async def test_sealed_values_stand_only_where_they_are_resealed(
         await rotate(park.owner)
         await tell(park.owner, "POST", "/employees/me/totp")
         await printed_offline(park)
+        await refused(await park.till())
         found = set()
         for name in await fresh.platform.mongo.db.list_collection_names():
             async for document in fresh.platform.mongo.db[name].find({}):
                 found |= {(name, field) for field in _sealed(document)}
         assert found == {(each.collection, each.field) for each in SEALED_FIELDS}
+
+
+async def refused(till: Outsider) -> None:
+    """Something that had happened and cannot be booked: its body is kept (R35)."""
+    (kept,) = await sync(till, op("sale", {}))
+    assert kept["dead_letter_id"]
 
 
 async def printed_offline(park: Park) -> str:
@@ -198,6 +205,7 @@ async def sealed(mongo_uri: str, database: str) -> AsyncIterator[Sealed]:
         await tell(park.owner, "POST", "/employees/me/totp/confirm", {"code": code})
         async with AsyncExitStack() as servers:
             known = (session["short_code_key"], secret, await printed_offline(park))
+            await refused(till)
             yield Sealed(mongo_uri, park, till, gate, tokens, *known, servers)
 
 
@@ -229,6 +237,7 @@ async def test_after_resealing_everything_works_with_the_new_key_alone(sealed: S
         "tenants": (2, 0),
         "authenticators": (1, 0),
         "tickets": (1, 0),
+        "dead_letters": (1, 0),
     }
     assert not any(each.locked for each in found.values())
     assert not before & await sealed.stored()
@@ -275,7 +284,7 @@ async def test_what_was_interrupted_is_finished_by_the_next_run(
             await sealed.reseal(both)
     await works(sealed, await sealed.with_key(both), sealed.tokens[0])
     found = (await sealed.reseal(both)).values()
-    assert sum(each.resealed for each in found) == 4
+    assert sum(each.resealed for each in found) == 5
     assert sum(each.current for each in found) == 2
     await works(sealed, await sealed.with_key(NEW), sealed.tokens[1])
 
@@ -290,6 +299,7 @@ async def test_without_the_old_key_nothing_is_touched_and_each_value_is_named(
         "tenants": 2,
         "authenticators": 1,
         "tickets": 1,
+        "dead_letters": 1,
     }
     assert await sealed.stored() == before
 

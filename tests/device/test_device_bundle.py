@@ -180,6 +180,23 @@ def test_R34_one_process_has_the_file_for_exports_too(path, store, tmp_path):
     assert "in use by another running program" in refused.value.message
 
 
+def test_R37_a_till_at_work_exports_itself(path, clock, tmp_path):
+    a_week(path, clock)
+    with DeviceStore.open(path, clock) as store:
+        made = store.export(tmp_path / "first.bundle", PASSPHRASE)
+        assert unseal((tmp_path / "first.bundle").read_bytes(), PASSPHRASE) == made
+        assert made == Bundle.model_validate_json(
+            exported_again(store, tmp_path / "second.bundle").model_dump_json()
+        )
+    assert run("unpair", "--data", path, "--yes").exit_code == 0
+
+
+def exported_again(store: DeviceStore, target: Path) -> Bundle:
+    with pytest.raises(PlayParkError, match="12 characters"):
+        store.export(target, "short")
+    return store.export(target, SAFE)
+
+
 # --- handing in -------------------------------------------------------------------------
 
 

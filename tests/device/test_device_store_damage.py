@@ -365,6 +365,31 @@ def test_R34_a_sale_that_says_something_else_now_is_damage_too(path, clock, was,
 
 
 @pytest.mark.usefixtures("safe")
+def test_R34_a_device_that_does_not_know_itself_any_more_is_not_taken_for_a_new_one(path, clock):
+    waiting = a_day(path, clock)
+    content = path.read_bytes()
+    path.write_bytes(
+        content.replace(b'"device_id":"dev1","device_token"', b'"device_id":"dev1"<"device_token"')
+    )
+
+    aside, _ = opened_damaged(path, clock)
+
+    bundle = unseal(aside.with_name(aside.name + ".bundle").read_bytes(), GivenSecret(SECRET))
+    assert bundle.origin is None
+    assert len(bundle.ops) == len(waiting)
+
+
+def test_R34_a_file_that_could_not_be_opened_can_be_opened_later(path, clock):
+    """The lock is not kept by a program that has nothing."""
+    path.mkdir(parents=True)
+    with pytest.raises(PlayParkError, match="cannot be used"):
+        DeviceStore.open(path, clock)
+    path.rmdir()
+
+    DeviceStore.open(path, clock).close()
+
+
+@pytest.mark.usefixtures("safe")
 def test_R34_a_file_of_which_nothing_is_left_is_kept_too(path, clock):
     a_day(path, clock)
     path.write_bytes(b"\x00garbage" * 600)

@@ -1,5 +1,6 @@
 """What becomes of operations: epochs, quarantine, tickets signed by the till (R22, R35, R38)."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -245,6 +246,24 @@ def test_R39_a_sale_that_fails_counts_for_nothing(store):
     assert (store.queued_count(), store.unsynced_sales()) == (0, Unsynced())
     assert sell(store, local=signed_at_once).receipt_no == "03-S000001"
     assert store.signing.serials_taken(KEY) == 1
+
+
+def test_R39_figures_hold_whoever_writes_at_once(store):
+    """The sync engine settles while the till sells."""
+
+    def work() -> None:
+        for _ in range(12):
+            answer(store, sell(store), OpStatus.APPLIED)
+            sell(store)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert store.queued_count() == 48
+    same_figures_after_a_restart(store)
 
 
 # --- tickets that the till signs --------------------------------------------------------

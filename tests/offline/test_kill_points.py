@@ -29,7 +29,7 @@ from tests.terminal.park import IDENTITY, NOW
 
 FULL = bool(os.environ.get("PLAYPARK_FULL"))
 KILLED = -9
-pytestmark = pytest.mark.timeout(3600 if FULL else 120)
+pytestmark = pytest.mark.timeout(14_400 if FULL else 180)
 
 
 @dataclass

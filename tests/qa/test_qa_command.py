@@ -1,6 +1,8 @@
 """`playpark qa`: what QA people type, and what the exit code tells (docs/qa.md)."""
 
 import json
+import os
+from datetime import date
 from pathlib import Path
 
 import httpx
@@ -10,6 +12,7 @@ from typer.testing import CliRunner, Result
 from playpark.cli import build_app
 from playpark.errors import PlayParkError
 from qa.scenarios import ALL
+from qa.server import reconciled
 from qa.stage import Scenario, Stage
 
 SUPERVISOR = "supervisor@demo.playpark"
@@ -138,6 +141,22 @@ def test_the_exit_code_and_the_report_tell_what_passed(
     assert "every sale stands in the books once, for what the guest paid" in wrong
     assert "every payment stands in the books once" in wrong
     assert "receipts on paper, each once" in wrong
+
+
+@pytest.mark.skipif(not os.environ.get("PLAYPARK_FULL"), reason="starts a park: make nightly")
+def test_R49_a_park_of_its_own_is_reconciled_at_the_end(tmp_path: Path) -> None:
+    done = qa("run", "replayed-outbox", "--report", str(tmp_path), "--seed", "3")
+    assert done.exit_code == 0, done.output
+    told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert [each["name"] for each in told["scenarios"]] == ["replayed-outbox", "reconcile"]
+    assert any("Main Gate" in each["what"] for each in told["scenarios"][1]["findings"])
+
+
+def test_books_that_cannot_be_reconciled_have_not_passed(tmp_path: Path) -> None:
+    (tmp_path / "mongo").write_text("no folder")
+    verdict = reconciled(tmp_path, {date(2026, 11, 21)})
+    assert verdict.fault
+    assert not verdict.passed
 
 
 def test_a_report_that_cannot_be_written_is_a_sentence(
