@@ -8,7 +8,12 @@ from zoneinfo import ZoneInfo
 from gate.answers import Answer, Level, of_redemption, plain
 from gate.deciding import Judgement
 from playpark.contracts.sync import LocalOutcome
-from playpark.contracts.tickets import Direction, RedemptionResult, RedemptionView
+from playpark.contracts.tickets import (
+    Direction,
+    RedemptionResult,
+    RedemptionView,
+    TicketStatus,
+)
 from playpark.guest_text import guest_message
 
 
@@ -16,7 +21,12 @@ def of_judgement(judgement: Judgement, direction: Direction, zone: ZoneInfo) -> 
     """The gate's own decision as the guest sees it. `zone`: park time."""
     decision, known = judgement.decision, judgement.known
     english, thai = guest_message(
-        decision, judgement.kind, zone=zone, used_at=judgement.used_at, direction=direction
+        decision,
+        judgement.kind,
+        zone=zone,
+        used_at=judgement.used_at,
+        direction=direction,
+        sale_missing=known.state is not None and known.state.status is TicketStatus.PENDING,
     )
     view = RedemptionView(
         redemption_id=None,

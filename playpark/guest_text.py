@@ -69,11 +69,13 @@ def guest_message(
     zone: ZoneInfo,
     used_at: datetime | None = None,
     direction: Direction = Direction.ENTRY,
+    sale_missing: bool = False,
 ) -> tuple[str, str]:
-    """(English, Thai). `used_at` is the ticket's last PASS, shown in park time."""
+    """(English, Thai). `used_at` is the ticket's last PASS, shown in park time; `sale_missing`: the
+    ticket is its till's own, and its sale has not arrived (R22)."""
     if decision.reason is not None:
         english, thai = _REFUSALS[decision.reason]
-        if decision.reason is FailReason.UNKNOWN_TICKET and kind not in {None, PackageKind.BUNDLE}:
+        if sale_missing and decision.reason is FailReason.UNKNOWN_TICKET:
             english, thai = _SALE_MISSING
         clock = f"{used_at.astimezone(zone):%H:%M}" if used_at else None
         return (

@@ -1,8 +1,9 @@
 """What a scenario did, what was expected, what was found: on the screen, as JSON, as Markdown."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,25 @@ def _tell(verdict: Verdict, console: Console) -> None:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else repr(value)
+    """A value as people read it; what is equal reads the same."""
+    match value:
+        case Enum():
+            return str(value.value)
+        case bool():
+            return "yes" if value else "no"
+        case Mapping():
+            pairs = sorted((_text(key), _text(count)) for key, count in value.items())
+            return ", ".join(f"{key}: {count}" for key, count in pairs) or "none"
+        case set() | frozenset():
+            return ", ".join(sorted(map(_text, value))) or "none"
+        case list():
+            return ", ".join(map(_text, value)) or "none"
+        case tuple():
+            return f"({', '.join(map(_text, value))})"
+        case None:
+            return "-"
+        case _:
+            return str(value)
 
 
 def _cell(text: str) -> str:

@@ -36,14 +36,15 @@ class Recording:
         """The sale on the disk, with its tickets signed where the line is not online.
 
         Raises PlayParkError where it cannot be recorded; E_CONFLICT where its tickets cannot be
-        signed, unless the money is taken: then they wait for the server.
+        signed, unless the server is only slow or the money is taken: then they wait for it.
         """
         if self._counter.engine.online or draft.training:
             return await self._append(draft, op_id, approval, signed=False)
         try:
             return await self._append(draft, op_id, approval, signed=True)
         except PlayParkError as refused:
-            if not money_is_taken or refused.code is not ErrorCode.CONFLICT:
+            waits = money_is_taken or self._counter.engine.reachable
+            if not waits or refused.code is not ErrorCode.CONFLICT:
                 raise
         return await self._append(draft, op_id, approval, signed=False)
 

@@ -407,7 +407,13 @@ def _answer(row: Mapping[str, Any], scope: Scope) -> RedemptionView:
     decision = Decision(RedemptionResult(row["result"]), reason, row["remaining"])
     direction = Direction(row["direction"])
     english, thai = guest_message(
-        decision, kind, zone=scope.zone, used_at=row["used_at"], direction=direction
+        decision,
+        kind,
+        zone=scope.zone,
+        used_at=row["used_at"],
+        direction=direction,
+        # Of a ticket that nobody knows the row has no kind; a bundle admits by its components.
+        sale_missing=kind not in {None, PackageKind.BUNDLE},
     )
     return RedemptionView(
         redemption_id=row["id"],

@@ -51,10 +51,9 @@ class PeopleRecord:
     # --- people -------------------------------------------------------------------------
 
     def keep(self, person: Person) -> None:
-        """Somebody logged in with the server: wrong PINs before it no longer count, and the time
-        is the server's."""
+        """Somebody logged in with the server: wrong PINs before it no longer count, the time is the
+        server's, and whoever had this address before has it no more."""
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM people WHERE email = ?", (person.email,))
             connection.execute(
                 "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?, ?)",
                 (

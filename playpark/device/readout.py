@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from playpark.canonical import canonical_json
 from playpark.contracts.gate import CertificateView
 from playpark.contracts.sync import OpIn, OpKind
-from playpark.device.database import Database, explained, hold, readable
+from playpark.device.database import Database, explained, hold, readable, unusable
 from playpark.device.migrations import known_version
 from playpark.device.numbers import FIRST_EPOCH
 from playpark.device.records import ClockNote, Identity, OpState, link
@@ -90,23 +90,20 @@ def look_into(path: Path, *, damaged: bool = False) -> Iterator[sqlite3.Connecti
     if not path.is_file():
         message = f"{path} is no file of a device: name the folder of its data (--data)."
         raise PlayParkError(ErrorCode.NOT_FOUND, message)
-    with hold(path), tempfile.TemporaryDirectory(prefix="playpark-") as spare:
+    with hold(path), contextlib.ExitStack() as held:
         try:
-            connection = _open(path, Path(spare), damaged)
-            try:
-                if not damaged:
-                    known_version(connection, path)
-                yield connection
-            finally:
-                connection.close()
+            connection = _open(path, held, damaged=damaged)
+            if not damaged:
+                known_version(connection, path)
+            yield connection
         except sqlite3.DatabaseError as broken:
             raise explained(path, broken) from broken
 
 
-def _open(path: Path, spare: Path, damaged: bool) -> sqlite3.Connection:
+def _open(path: Path, held: contextlib.ExitStack, *, damaged: bool) -> sqlite3.Connection:
     """On a full disk there is no room for the shared index of the log: who excludes others keeps
     it in memory. On a disk that takes nothing that does not work: a copy is opened."""
-    connection = _connect(path)
+    connection = held.enter_context(contextlib.closing(_connect(path)))
     try:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         if damaged:  # else one that is shorter than it says is not opened at all
@@ -114,14 +111,19 @@ def _open(path: Path, spare: Path, damaged: bool) -> sqlite3.Connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
     except sqlite3.OperationalError:
         connection.close()
-        for part in (path, path.with_name(f"{path.name}-wal")):
-            if part.exists():
-                shutil.copyfile(part, spare / part.name)
-        connection = _connect(spare / path.name)
-    except BaseException:
-        connection.close()
-        raise
+        try:
+            copy = _copy(path, Path(held.enter_context(tempfile.TemporaryDirectory())))
+        except OSError as refused:
+            raise unusable(path, refused) from refused
+        connection = held.enter_context(contextlib.closing(_connect(copy)))
     return connection
+
+
+def _copy(path: Path, folder: Path) -> Path:
+    for part in (path, path.with_name(f"{path.name}-wal")):
+        if part.exists():
+            shutil.copyfile(part, folder / part.name)
+    return folder / path.name
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -4,6 +4,7 @@ paper is the ticket, in whatever order the server hears of it (R22, R23, decisio
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import permutations
 from typing import Any
 
@@ -246,7 +247,7 @@ async def test_R30_a_paper_that_says_something_else_stands_and_is_flagged(
     park: Park, offline: OfflineTill
 ) -> None:
     for seen_at_a_gate in (False, True):
-        ticket = offline.ticket(valid_to=offline.ticket().valid_to.replace(hour=1))
+        ticket = offline.ticket(valid_to=offline.ticket().valid_to + timedelta(days=1))
         lost = await Lost.of(offline, ticket)
         if seen_at_a_gate:
             assert await shown(await park.inside.device("GATE"), lost.token) == PASSED

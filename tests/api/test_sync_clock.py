@@ -74,6 +74,7 @@ async def test_attack_21_a_late_one_lies_between_both_its_neighbours(
     await sold(store, now - HOUR, seq=20)
     between = now - 2 * HOUR
     assert (await sold(store, between, seq=15))[:2] == (between, set())
+    assert (await sold(store, now - HOUR / 2, seq=18))[:2] == (now - HOUR, {CLAMPED})
     assert (await sold(store, now - 5 * HOUR, seq=14))[:2] == (now - 3 * HOUR, {CLAMPED})
     assert (await sold(store, now, seq=16))[:2] == (now, set())  # it has just happened, it says
     assert (await sold(store, now - timedelta(minutes=30), seq=17))[:2] == (now, {CLAMPED})

@@ -167,7 +167,7 @@ TICKET = AllowedTicket(
     valid_to=NOW,
 )
 LIST = told(*(TICKET.model_copy(update={"hash": f"{n:064x}"}) for n in range(300)), version=7)
-PACKED = gzip.compress(envelope(LIST.model_dump(mode="json")))
+PACKED = gzip.compress(envelope(LIST.model_dump(mode="json")), mtime=0)
 TAG = '"abc"'
 
 
@@ -250,7 +250,30 @@ async def test_a_refusal_in_between_loses_nothing(server: Server, client: ApiCli
     assert server.asked[2]["range"] == "bytes=100-"
 
 
-@pytest.mark.parametrize("broken", [b"\x1f\x8b not gzip", PACKED[:-20]])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content_Range": f"bytes 0-9/{len(PACKED)}", "ETag": TAG},
+        {"Content_Range": f"bytes 100-109/{len(PACKED)}", "ETag": '"other"'},
+        {"ETag": TAG},
+    ],
+    ids=["another place", "another list", "no place"],
+)
+async def test_a_part_that_does_not_fit_is_not_put_to_the_rest(
+    server: Server, client: ApiClient, headers: dict[str, str]
+) -> None:
+    async def part(line: Line, _headers: dict[str, str]) -> None:
+        await line.send("206 Partial Content", PACKED[100:], **headers)
+
+    server.script = [of_list(cut=100), part, of_list()]
+    for _ in range(2):
+        with pytest.raises(NoAnswerError):
+            await client.gate_bootstrap(window=60)
+    assert await client.gate_bootstrap(window=60) == LIST
+    assert "range" not in server.asked[2]
+
+
+@pytest.mark.parametrize("broken", [b"\x1f\x8b not gzip", PACKED[:-8]], ids=["no gzip", "cut off"])
 async def test_a_list_that_is_broken_is_no_answer_and_is_not_gone_on_with(
     server: Server, client: ApiClient, broken: bytes
 ) -> None:

@@ -170,6 +170,16 @@ def test_R37_a_file_of_an_earlier_program_is_exported_without_taking_it_over(
     assert not list(path.parent.glob("*.v*"))
 
 
+def test_R34_a_file_of_a_newer_program_is_for_that_program_to_export(path, clock, tmp_path):
+    with DeviceStore.open(path, clock) as store, store._database.transaction() as connection:
+        connection.execute("UPDATE schema_version SET version = 99")
+
+    with pytest.raises(PlayParkError, match="install the newer program"):
+        export(path, tmp_path / "out.bundle", SAFE, NOW, damaged=False)
+
+    assert not (tmp_path / "out.bundle").exists()
+
+
 def test_R34_one_process_has_the_file_for_exports_too(path, store, tmp_path):
     sell(store)
 

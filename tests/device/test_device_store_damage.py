@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -136,11 +137,13 @@ def test_R34_a_full_disk_sells_nothing_and_goes_on_without_a_gap_when_there_is_r
 
 
 def test_R34_a_till_on_a_full_disk_does_not_start_and_its_sales_can_be_carried_away(
-    disk, clock, tmp_path
+    disk, clock, tmp_path, monkeypatch
 ):
+    """There is no room for a copy of the file either."""
     path = disk.folder / "till.db"
     waiting = a_day(path, clock, sales=9)
     disk.fill()
+    monkeypatch.setattr(tempfile, "tempdir", str(disk.folder))
 
     with pytest.raises(PlayParkError, match="full"):
         DeviceStore.open(path, clock)

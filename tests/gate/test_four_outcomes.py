@@ -22,8 +22,9 @@ from playpark.client import ApiClient
 from playpark.contracts.sync import OpKind
 from playpark.contracts.tenancy import DeviceType
 from playpark.device import DeviceStore, SyncEngine, login, pair
-from tests.api.drawers import tell
+from tests.api.drawers import applied, sync, tell
 from tests.api.inside import inside
+from tests.api.offline import OfflineTill, row_of
 from tests.api.selling import Park, sell
 from tests.outside import Outsider
 
@@ -342,3 +343,39 @@ async def test_R33_R50_the_four_outcomes_of_one_scan(
     await gate.refresh()
     again = await gate.show(token)
     assert (again.answer.word == "PASS") == (says == ("pass", "fail"))
+
+
+@pytest.mark.parametrize("order", ["gate first", "till first"])
+async def test_R20_R23_a_tills_paper_over_an_answered_sale_admits_once_and_the_books_say_so(
+    gate: Gate, order: str
+) -> None:
+    """The sale was answered and nobody heard it; the gate's list has the server's token, its guest
+    the paper of the till, and neither till nor gate has a line."""
+    offline = await OfflineTill.of(gate.park)
+    ticket = offline.ticket()
+    sent = await offline.op(ticket, tokens=None)
+    await applied(offline.till, sent)
+    await gate.refresh()
+    gate.wire.cut = True
+    token, books = offline.token(ticket), Books(gate.park, ticket.ticket_id)
+
+    words = []
+    for _ in range(3):
+        words.append((await gate.show(token)).answer.word)
+        gate.clock.advance(timedelta(seconds=10))
+
+    assert words == ["PASS", "NO", "NO"]
+    gate.wire.cut = False
+    tells = sent | {"local": {"printed": True, "tokens": [[token]]}}
+    if order == "till first":
+        await sync(offline.till, tells)
+    await gate.deliver()
+    if order == "gate first":
+        await sync(offline.till, tells)
+    rows = [(row["result"], row["gate_result"], row["annulled_at"]) for row in await books.rows()]
+    assert rows == [("pass", "pass", None), ("fail", "fail", None), ("fail", "fail", None)]
+    row = await row_of(gate.park, ticket)
+    assert row is not None
+    assert (row["kid"], row["used"], row["status"]) == (ticket.key_id, 1, "active")
+    await gate.refresh()
+    assert (await gate.show(token)).answer.word == "NO"

@@ -1,4 +1,4 @@
-"""R33, R37: while the line is not online nobody at the gate waits for it, and the screen says so."""
+"""R33, R37: while the line is not online nobody at the gate waits for it; what the screen says."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

@@ -46,6 +46,8 @@ CASHIERS = ("cashier@demo.playpark", "1111"), ("cashier2@demo.playpark", "2222")
 PATIENCE = 0.25
 """Seconds a guest waits for the server here, instead of 0.8 and 1.5."""
 SETTLES = 20.0
+LATEST = 1.0
+"""After so many seconds an answer that was to come has come."""
 AHEAD = (0, 150, -3_000, 5_400, -20)
 """By how many seconds the machines' clocks are wrong."""
 
@@ -186,6 +188,7 @@ class Device:
         self.machine = Wrong(world.time, ahead)
         self.running = False
         self._beside: list[asyncio.Task[Any]] = []
+        self._turns: list[asyncio.Task[Any]] = []
 
     store: DeviceStore
     engine: SyncEngine
@@ -211,7 +214,15 @@ class Device:
 
     async def turn(self, patience: float = PATIENCE) -> None:
         """One turn of the loop that keeps the queue empty; who waits for it gives up."""
-        await asyncio.wait([self.beside(self.engine._round())], timeout=patience)
+        self._turns = [each for each in self._turns if not each.done()]
+        self._turns.append(self.beside(self.engine._round()))
+        await asyncio.wait(self._turns[-1:], timeout=patience)
+
+    async def answered(self) -> None:
+        """Wait for answers that are late; those that were swallowed do not come."""
+        tasks = {*self._turns, *self.engine._attempts}
+        if tasks := {each for each in tasks if not each.done()}:
+            await asyncio.wait(tasks, timeout=LATEST)
 
     async def _end_what_runs(self) -> None:
         # Also what the engine does for those who gave up waiting: the process is gone.

@@ -4,6 +4,7 @@ import json
 import os
 from datetime import date
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import httpx
 import pytest
@@ -157,6 +158,19 @@ def test_books_that_cannot_be_reconciled_have_not_passed(tmp_path: Path) -> None
     verdict = reconciled(tmp_path, {date(2026, 11, 21)})
     assert verdict.fault
     assert not verdict.passed
+
+
+def test_R49_one_broken_book_fails_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"check": "sale_payments", "why": "a payment is missing"}
+    stores = [{"store_name": "Main Gate", "breaks": []}, {"store_name": "Lake", "breaks": [found]}]
+
+    def told(*_: object, **__: object) -> CompletedProcess[str]:
+        return CompletedProcess([], 1, json.dumps(stores), "")
+
+    monkeypatch.setattr("qa.server.subprocess.run", told)
+    verdict = reconciled(tmp_path, {date(2026, 11, 21)})
+    assert not verdict.passed
+    assert [each.found for each in verdict.failures] == ["sale_payments: a payment is missing"]
 
 
 def test_a_report_that_cannot_be_written_is_a_sentence(

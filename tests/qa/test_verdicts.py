@@ -3,15 +3,19 @@
 import io
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from playpark.contracts.sync import OpStatus
 from playpark.errors import ErrorCode, PlayParkError
 from qa.office import Office
 from qa.stage import Park, Scenario, Stage, play
 from qa.verdict import Report, Verdict
+
+SAID = "(02-S000001, 100): 2, (02-S000002, 400): 1"
 
 
 def verdict(*, found: object = 2, fault: str | None = None) -> Verdict:
@@ -116,3 +120,23 @@ async def test_the_same_seed_plays_the_same_chances(tmp_path: Path, seed: int, s
     assert (drawn[0] == drawn[1]) is same
     assert drawn[2] != drawn[0]
     assert random.Random("7 draws").random() == drawn[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Counter({("02-S000002", 400): 1, ("02-S000001", 100): 2}), SAID),
+        ([OpStatus.APPLIED, OpStatus.RETRY], "applied, retry"),
+        ({"b", "a"}, "a, b"),
+        ([], "none"),
+        (Counter(), "none"),
+        (True, "yes"),
+        (None, "-"),
+        ("as it is", "as it is"),
+    ],
+    ids=str,
+)
+def test_a_report_is_for_people(value: object, text: str) -> None:
+    made = Verdict("", "")
+    made.expect("", value, value)
+    assert (made.findings[0].found, made.findings[0].expected) == (text, text)

@@ -27,6 +27,9 @@ from tests.terminal.park import CATALOG, IDENTITY, NOW, RICH, STORE, Park
 __all__ = ["CATALOG", "NOW", "RICH"]
 
 
+PATIENCE_S = 60.0
+
+
 class PaperTray:
     """A printer: `fails` is raised instead of printing, after `good` more papers."""
 
@@ -87,7 +90,10 @@ class Desk:
         self.store.save_catalog(catalog)
 
     def till(self, _url: str = "") -> Till:
-        return Till(self.store, self.park.client(), self.clock, self.paper)
+        till = Till(self.store, self.park.client(), self.clock, self.paper)
+        # This park answers at once: late is only the machine that the tests share.
+        till.engine._standing._line.deadline = PATIENCE_S
+        return till
 
     def app(self) -> PosApp:
         return PosApp(self.till, self.clock, PairingDetails("http://park", "", "Till"))

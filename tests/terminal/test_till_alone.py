@@ -7,7 +7,7 @@ import pytest
 
 from playpark.contracts.pricing import PaymentMethod
 from playpark.contracts.tenancy import OfflineCap
-from playpark.device import OpState, PrintState
+from playpark.device import LineMode, OpState, PrintState
 from playpark.device.park_clock import ParkClock
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.offline_tickets import parse_pp2, verify_pp2
@@ -301,6 +301,17 @@ async def test_R22_a_till_without_a_safe_sells_nothing_offline(desk, till):
 
     with pytest.raises(PlayParkError, match="may not print tickets alone"):
         await till.pay_exact_cash()
+
+
+async def test_R22_a_till_without_a_safe_waits_for_a_server_that_is_only_slow(desk, till):
+    till.engine._standing.missed()
+    assert till.engine.state.mode is LineMode.SLOW
+    till.add("adult")
+
+    await till.deliver(await till.pay_exact_cash())
+    await until(lambda: not till.papers.due)
+
+    assert not desk.paper.tickets[0].qr_token.startswith("PP2.")
 
 
 async def test_a_card_that_was_charged_is_recorded_whatever_the_certificate_says(

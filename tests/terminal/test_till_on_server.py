@@ -24,7 +24,7 @@ from terminal.parking import guest_of
 from terminal.printer import PaperPrinter
 from terminal.refund_amount import Back
 from terminal.till import Till
-from tests.terminal.conftest import PaperTray, until
+from tests.terminal.conftest import PATIENCE_S, PaperTray, until
 
 
 @pytest.fixture
@@ -33,8 +33,17 @@ def store(tmp_path):
         yield opened
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """A server that is only busy with other tests is not away (what a till does then is in
+    test_till_alone_on_server.py)."""
+    for name in ("selling.SALE_DEADLINE_S", "drawer.DEADLINE_S"):
+        monkeypatch.setattr(f"terminal.{name}", PATIENCE_S)
+
+
 async def in_a_shift(store: DeviceStore, url: str, paper) -> Till:
     till = Till(store, ApiClient(url), SystemClock(), paper)
+    till.engine._standing._line.deadline = PATIENCE_S
     await till.pair("DEMO-MAIN-GATE", "Till of a test")
     await till.log_in("cashier@demo.playpark", "1111")
     await till.open_shift(200000)
