@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from playpark.contracts.approvals import ApprovalAction, ApprovalGranted, VerifyPinIn
 from playpark.device import RecentEmployee
 from playpark.errors import ErrorCode, PlayParkError
+from playpark.money import format_satang
 from terminal.counter import Counter
 
 
@@ -31,8 +32,11 @@ class Question:
     worth: int | None = None
 
     @property
-    def shown(self) -> int | None:
-        return self.amount if self.worth is None else self.worth
+    def rows(self) -> list[tuple[str, str]]:
+        """The four words and what they are here."""
+        shown = self.amount if self.worth is None else self.worth
+        much = [] if shown is None else [("How much", f"{format_satang(shown)} baht")]
+        return [("What", self.what), ("Whose", self.whose), *much, ("Why", self.why)]
 
 
 class Approvals:

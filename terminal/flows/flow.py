@@ -6,10 +6,9 @@ from textual.app import App
 
 from playpark.contracts.approvals import ReasonCodeView, ReasonKind
 from playpark.errors import ErrorCode, PlayParkError
-from playpark.tui import Ask, Choose, Dialog
+from playpark.tui import ApprovalDialog, Ask, Choose, Dialog
 from terminal.approvals import Question
 from terminal.giving_back import Why
-from terminal.screens.approval import ApprovalDialog
 from terminal.screens.pin import PinDialog
 from terminal.till import Till
 
@@ -50,7 +49,11 @@ class Flow:
         """A supervisor's token. Raises Left; E_UNAVAILABLE offline."""
         await self.server("A supervisor's approval")
         approvals = self.till.approvals
-        return await self.ask(ApprovalDialog(question, approvals.ask, approvals.approvers()))
+
+        async def ask(email: str, pin: str) -> str:
+            return (await approvals.ask(question, email, pin)).approval_token
+
+        return await self.ask(ApprovalDialog(question.rows, ask, approvals.approvers()))
 
     async def why(self, kind: ReasonKind) -> Why:
         """One of the store's reasons, with words where it needs them. Raises Left; E_CONFLICT

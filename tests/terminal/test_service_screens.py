@@ -3,8 +3,7 @@
 import pytest
 
 from playpark.contracts.settings import SalesSettings
-from playpark.tui import Ask, Choose, Field
-from terminal.screens.approval import ApprovalDialog
+from playpark.tui import ApprovalDialog, Ask, Choose, Field
 from terminal.screens.drawer import AskAmount
 from terminal.screens.found_sale import FoundSaleDialog, OutcomeDialog
 from terminal.screens.guest import GuestDialog, NewGuestDialog

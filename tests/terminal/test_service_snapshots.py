@@ -4,8 +4,7 @@ import pytest
 from textual.pilot import Pilot
 
 from playpark.contracts.settings import SalesSettings
-from playpark.tui import Choose
-from terminal.screens.approval import ApprovalDialog
+from playpark.tui import ApprovalDialog, Choose
 from terminal.screens.drawer import XReportDialog
 from terminal.screens.found_sale import FoundSaleDialog, OutcomeDialog
 from terminal.screens.guest import GuestDialog
