@@ -26,8 +26,11 @@ nightly: lint ## The same properties with full counts
 api: $(STAMP) ## The API with its own MongoDB and the demo park on port 48080 (DATA=folder)
 	@$(BIN)/playpark api --embedded --demo --data $(or $(DATA),.data/mongo)
 
+# A till that shall print tickets while the server is away needs a key of its own: this one is for
+# trying out, and stands here for everybody to read. A real till gets another (docs/running.md).
 pos: $(STAMP) ## The cashier's register
-	@$(BIN)/playpark pos
+	@PLAYPARK_DEVICE_KEY=$${PLAYPARK_DEVICE_KEY:-a-key-for-trying-out-and-never-for-a-real-till} \
+		$(BIN)/playpark pos
 
 gate: $(STAMP) ## The gate, camera 0 (GATE_SOURCE=video.avi for a film)
 	@$(BIN)/playpark gate --source $(or $(GATE_SOURCE),0)

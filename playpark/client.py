@@ -290,9 +290,11 @@ class ApiClient:
         """Submit operations; the result of each is its own (R35)."""
         return await self._call("POST", "/sync/batch", BatchOut, batch, timeout=timeout)
 
-    async def import_bundle(self, bundle: BundleIn) -> BundleOut:
-        """Hand in operations from another device's export, for a review under it (R37)."""
-        return await self._call("POST", "/sync/bundles", BundleOut, bundle)
+    async def import_bundle(self, bundle: BundleIn, *, store_id: str | None = None) -> BundleOut:
+        """Hand in operations from another device's export, for a review under it (R37): of a store
+        of who hands it in, their own where none is named (R44)."""
+        query = {"store_id": store_id} if store_id else None
+        return await self._call("POST", "/sync/bundles", BundleOut, bundle, query=query)
 
     async def resolve_dead_letter(
         self, dead_letter_id: str, body: ResolveIn, *, approval: str

@@ -7,8 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
+from playpark.contracts.sales import SaleSummary
 from playpark.contracts.tickets import TicketView
 from playpark.device import OpState
 from playpark.errors import PlayParkError
@@ -19,6 +21,9 @@ from qa.verdict import Verdict
 CASHIER = ("cashier@demo.playpark", "1111")
 SUPERVISOR = ("supervisor@demo.playpark", "9999")
 OWNER = ("owner@demo.playpark", "8888")
+CLAMPED = "clock_clamped"
+RIGHT = timedelta(seconds=2)
+"""A till knows the time to half a round trip, which is long on a machine that is busy (R36)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +144,7 @@ class Stage:
             await self._expect_shifts(desk)
             self.expect(
                 "flags on the sales",
-                sorted({flag for sale in sales for flag in sale.flags}),
+                sorted({flag for sale in sales for flag in _flags(desk, sale)}),
                 sorted(flags),
             )
             if gapless:
@@ -209,6 +214,13 @@ class Stage:
         """That nobody has tampered with the audit trail."""
         audit = await self.office.audit()
         self.expect("breaks in the audit trail", [str(each.why) for each in audit.breaks], [])
+
+
+def _flags(desk: Desk, sale: SaleSummary) -> set[str]:
+    """What is flagged on a sale, but for a time that was moved by next to nothing."""
+    op = desk.store.by_receipt(sale.receipt_no)
+    close = op is not None and abs(op.occurred_at - sale.occurred_at) < RIGHT
+    return {flag for flag in sale.flags if not (close and flag == CLAMPED)}
 
 
 Play = Callable[[Stage], Awaitable[None]]

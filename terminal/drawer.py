@@ -333,6 +333,8 @@ class Drawer:
             counter.tell(f"The server refused to open the shift: {result.message}", refused=True)
         if op.kind is OpKind.SHIFT_CLOSE and rejected and counter.shift is None:
             counter.shift = open_shift_on(counter.store)  # it was not closed: go on with it
+        elif op.kind is OpKind.SHIFT_CLOSE and counter.shift and op.shift_id == counter.shift.op_id:
+            counter.shift = open_shift_on(counter.store)  # it was sent again, and is closed now
         if op.kind in {OpKind.CASH_MOVEMENT, OpKind.TIMECARD} and rejected:
             what = "cash movement" if op.kind is OpKind.CASH_MOVEMENT else "timecard"
             counter.tell(f"The server refused the {what}: {result.message}", refused=True)

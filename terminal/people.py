@@ -49,6 +49,8 @@ class People:
             raise PlayParkError(ErrorCode.UNAVAILABLE, message) from late
         except PlayParkError as refused:
             await self.heed(refused.code, email)
+            if code is None and _is_of_the_pin(refused):
+                await asyncio.to_thread(self.alone.forget_pin, email, pin)
             raise
         await asyncio.to_thread(self._remember, session.employee, email, pin)
         return session
@@ -70,10 +72,7 @@ class People:
         if code in _NOBODY_HERE:
             await asyncio.to_thread(self.alone.forget_all)
         elif code is ErrorCode.EMPLOYEE_SUSPENDED:
-            known = await asyncio.to_thread(self._counter.store.recent_employees)
-            for each in known:
-                if (each.email or "").casefold() == email.casefold():
-                    await asyncio.to_thread(self.alone.forget, each.employee_id)
+            await asyncio.to_thread(self.alone.forget, email)
 
     async def _log_in(self, body: EmployeeLoginIn) -> EmployeeSession:
         client, log_in_device = self._counter.client, self._counter.log_in_device
@@ -94,3 +93,8 @@ class People:
         seen = RecentEmployee(employee_id=who.employee_id, name=who.name, email=email, seen_at=now)
         counter.store.remember_employee(seen)
         self.alone.remember(who, email, pin, now)
+
+
+def _is_of_the_pin(refused: PlayParkError) -> bool:
+    """A code that is missing says that the PIN was right."""
+    return refused.code is ErrorCode.UNAUTHENTICATED and "totp" not in (refused.details or {})

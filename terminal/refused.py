@@ -4,15 +4,12 @@ Nothing of it is ever deleted. It is sent again, left to the office, or carried 
 """
 
 import asyncio
-import contextlib
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from playpark.contracts.sync import OpKind
 from playpark.device import StoredOp, bundle
-from playpark.device.readout import read_out
 from playpark.money import format_satang
 from terminal.counter import Counter
 from terminal.papers import Papers
@@ -87,8 +84,9 @@ class Refused:
     async def export(self, passphrase: str) -> str:
         """Save what only this till has to a file beside its data, which the passphrase opens.
 
-        Works while the till does: it only looks. Raises E_VALIDATION for a passphrase that is too
-        short, E_UNAVAILABLE where the file cannot be written.
+        Works while the till does, and lets it be unpaired while nothing else comes. Raises
+        E_VALIDATION for a passphrase that is too short, E_UNAVAILABLE where the file cannot be
+        written.
         """
         target, count = await asyncio.to_thread(self._export, passphrase)
         what = "1 operation is" if count == 1 else f"{count} operations are"
@@ -99,13 +97,7 @@ class Refused:
         file, now = counter.store.file, counter.clock.now()
         name = f"till-{counter.device_code}-{now:%Y%m%dT%H%M%S}{bundle.ENDING}"
         target = file.with_name(name)
-        looked_at = f"{file.absolute().as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(looked_at, uri=True)) as connection:
-            connection.row_factory = sqlite3.Row
-            connection.execute("BEGIN")
-            made = bundle.Bundle.of(read_out(connection), now)
-        bundle.write(bundle.seal(made, passphrase), target)
-        return target, len(made.ops)
+        return target, len(counter.store.export(target, passphrase).ops)
 
 
 def _amount(op: StoredOp) -> int | None:

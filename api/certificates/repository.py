@@ -34,6 +34,16 @@ class CertificateRepository(Repository[Certificate]):
             max_valid_to={"$gt": self.work.now},
         )
 
+    async def last_serial(self, key_id: str) -> int:
+        """The highest serial that has arrived under a certificate, 0 for none. Tickets know their
+        certificates, and not the other way round: so they are read by the collection's name."""
+        which = self.where(kid=key_id, serial={"$gt": 0})
+        tickets = self.work.collection("tickets").find(
+            which, {"serial": 1}, session=self.work.session
+        )
+        found = await tickets.sort([("serial", -1)]).limit(1).to_list(1)
+        return int(found[0]["serial"]) if found else 0
+
     async def end(self, device_id: str) -> int:
         """End those that a device may still sign under, at this moment; how many."""
         ended = {"$set": {"not_after": self.work.now}}

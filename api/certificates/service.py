@@ -50,7 +50,8 @@ class GateCertificates:
 
 async def issue(platform: Platform, scope: Scope, body: CertificateIn) -> CertificateView:
     """A certificate for the calling till's key: the one that it has, while that has half of its
-    time and of its serials before it and nothing has changed, else the next.
+    time and of its serials before it and nothing has changed, else the next. A till that counts
+    fewer serials than have arrived was set back: it would sign some of them again (R38).
 
     Raises E_PERMISSION for a device that sells no tickets offline, E_VALIDATION without a key,
     E_CONFLICT for too many at once.
@@ -62,7 +63,8 @@ async def issue(platform: Platform, scope: Scope, body: CertificateIn) -> Certif
         wanted = await _wanted(work, scope, device, _key_of(device, body))
         in_force = await CertificateRepository.of(work, scope).in_force(device.id)
         server_key = await certificate_key.ensured(work, platform.vault, scope.tenant_id)
-        if in_force and _still_good(work, in_force[0], wanted, body.serials_taken):
+        good = bool(in_force) and _still_good(work, in_force[0], wanted, body.serials_taken)
+        if good and not await _is_behind(work, scope, in_force[0], body):
             return sign_certificate(server_key, view(in_force[0]))
         if len(in_force) >= MOST_AT_ONCE:
             message = "This till has too many certificates in force: wait until the oldest end."
@@ -204,6 +206,13 @@ def _still_good(work: Work, present: Certificate, wanted: Certificate, taken: in
     # Within its first half, and no longer than what the store allows now.
     half_left = lasts / 2 <= present.not_after - work.now <= lasts
     return same and half_left and 2 * taken < present.max_tickets
+
+
+async def _is_behind(work: Work, scope: Scope, present: Certificate, body: CertificateIn) -> bool:
+    if "serials_taken" not in body.model_fields_set:
+        return False
+    arrived = await CertificateRepository.of(work, scope).last_serial(present.key_id)
+    return arrived > body.serials_taken
 
 
 async def _insert(work: Work, scope: Scope, device: Device, wanted: Certificate) -> Certificate:

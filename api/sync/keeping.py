@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from api.audit import service as audit
 from api.events import service as events
-from api.platform.operations import chain_key
+from api.platform.operations import Kind, Operation, chain_key
 from api.platform.scope import Device, Scope
 from api.platform.services import Platform
 from api.platform.uow import Work
@@ -20,7 +20,7 @@ from api.sync.repository import DeadLetterRepository, MarkRepository, Place
 from playpark.canonical import operation_hash
 from playpark.contracts.sales import ReceiptNo
 from playpark.contracts.sync import DeadLetterKind, DeadLetterStatus, OpIn, OpKind
-from playpark.errors import PlayParkError
+from playpark.errors import ErrorCode, PlayParkError
 from playpark.ids import new_ulid
 from playpark.money import MAX_INT
 
@@ -101,18 +101,46 @@ async def mark(platform: Platform, scope: Scope, came: Arrived, code: str) -> No
 async def booked(
     platform: Platform, scope: Scope, letter: DeadLetter, result: dict[str, Any] | None
 ) -> None:
-    """An operation that was kept has been applied after all: its device has sent it again."""
+    """An operation that was kept turns out to be booked already: its device has sent it again."""
 
     async def close(work: Work) -> None:
-        told = {
-            "status": DeadLetterStatus.APPLIED.value,
-            "resolved_at": work.now,
-            "result": without_tokens(result),
-        }
-        if closed := await DeadLetterRepository.of(work, scope).close(letter.id, told):
-            await tell(work, scope, closed, "applied")
+        await _close_applied(work, scope, letter, result)
 
     await platform.uow.run(close, queue=chain_key(scope))
+
+
+def closing(kind: Kind[Any, Any], letter: DeadLetter) -> Kind[Any, Any]:
+    """The effect of an operation that waits for a person, whose device has sent it again, and the
+    end of its letter in one transaction: whoever settles it by hand at the same moment meets this
+    one at the letter. Raises E_CONFLICT where somebody has (R35)."""
+
+    async def apply(work: Work, scope: Scope, op: Operation[Any], result_id: str) -> Any:
+        answer = await kind.apply(work, scope, op, result_id)
+        if not await _close_applied(work, scope, letter, answer.model_dump(mode="json")):
+            raise settled_by_hand()
+        return answer
+
+    return replace(kind, apply=apply, audited=True, apart=None)
+
+
+def settled_by_hand() -> PlayParkError:
+    message = "This operation was settled by hand in the office: leave it with them."
+    return PlayParkError(ErrorCode.CONFLICT, message)
+
+
+async def _close_applied(
+    work: Work, scope: Scope, letter: DeadLetter, result: dict[str, Any] | None
+) -> bool:
+    """Whether it was open still."""
+    told = {
+        "status": DeadLetterStatus.APPLIED.value,
+        "resolved_at": work.now,
+        "result": without_tokens(result),
+    }
+    closed = await DeadLetterRepository.of(work, scope).close(letter.id, told)
+    if closed is not None:
+        await tell(work, scope, closed, "applied")
+    return closed is not None
 
 
 async def tell(work: Work, scope: Scope, letter: DeadLetter, what: str, **more: str | None) -> None:

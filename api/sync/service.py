@@ -103,9 +103,9 @@ class SyncService:
         if place := await rewinding.first_taken(work, scope, batch.epoch, batch.ops):
             raise await rewinding.refusal(self.platform, scope, place)
         kept: list[DeadLetter] = []
-        if happened := {each.op.op_id for each in came if each.op.committed}:
+        if told := {each.op.op_id for each in came if _may_wait(each.op)}:
             letters = DeadLetterRepository.of(work, scope)
-            kept = await letters.of_ops(scope.device.device_id, happened)
+            kept = await letters.of_ops(scope.device.device_id, told)
         run = _Run(self.platform, scope, self.kinds, kept, time.monotonic() + self.seconds)
         results: dict[int, OpResult] = {}
         # The close of a shift comes after all that stands before it (R28).
@@ -181,6 +181,9 @@ class _Run:
             return await self._refused(acting, came, refusal)
         operation = operation_of(came, body, occurred_at)
         operation = replace(operation, approval=op.approval, flags=(*flags, *clock_flags))
+        letter = self._letter(came, DeadLetterStatus.OPEN)
+        if letter is not None:
+            kind = keeping.closing(kind, letter)
         outcome = await attempt(self.platform, acting, operation, kind)
         if isinstance(outcome, PlayParkError):
             return await self._refused(acting, came, outcome)
@@ -189,24 +192,28 @@ class _Run:
             self.timeline.applied(came.place, occurred_at)
         elif outcome.record is not None and _elsewhere(came, outcome):
             result = await self._traced(came, result, code="moved")
-        for letter in self.kept:
-            if letter.status is DeadLetterStatus.OPEN and _is_of(letter, came):
-                await keeping.booked(self.platform, acting, letter, result.result)
+        if letter is not None and outcome.replayed:
+            await keeping.booked(self.platform, acting, letter, result.result)
         return result
 
     def _settled_by_hand(self, came: Arrived) -> OpResult | None:
         """What somebody has settled without booking it must not be booked on top."""
-        for letter in self.kept:
-            if letter.status is DeadLetterStatus.DISMISSED and _is_of(letter, came):
-                message = "This operation was settled by hand in the office: leave it with them."
-                return OpResult(
-                    op_id=came.op.op_id,
-                    status=OpStatus.REJECTED,
-                    code=ErrorCode.CONFLICT,
-                    message=message,
-                    dead_letter_id=letter.id,
-                )
-        return None
+        letter = self._letter(came, DeadLetterStatus.DISMISSED)
+        if letter is None:
+            return None
+        refusal = keeping.settled_by_hand()
+        return OpResult(
+            op_id=came.op.op_id,
+            status=OpStatus.REJECTED,
+            code=refusal.code,
+            message=refusal.message,
+            dead_letter_id=letter.id,
+        )
+
+    def _letter(self, came: Arrived, status: DeadLetterStatus) -> DeadLetter | None:
+        """The letter of an operation, if that is how it stood when the batch began."""
+        found = (each for each in self.kept if each.status is status and _is_of(each, came))
+        return next(found, None)
 
     async def _refused(self, acting: Scope, came: Arrived, refusal: PlayParkError) -> OpResult:
         """The answer to a refusal. What had happened is kept first (R35): where that fails, the
@@ -285,6 +292,12 @@ def _elsewhere(came: Arrived, outcome: Outcome[Any]) -> bool:
     """Whether it was booked under another place than the one it has now."""
     record = outcome.record
     return record is not None and (record.epoch, record.seq) != came.place
+
+
+def _may_wait(op: OpIn) -> bool:
+    """Whether it may have a letter: what has happened, and by an export all that was queued. A gate
+    whose guest waits for the answer is spared the read."""
+    return op.committed or op.kind is not OpKind.REDEMPTION
 
 
 def _is_of(letter: DeadLetter, came: Arrived) -> bool:

@@ -65,12 +65,15 @@ ANNUL = Kind(OpKind.ANNUL, AnnulIn, _annul, _annulled_answer, Rights((Permission
 
 
 async def not_admitted(work: Work, scope: Scope, redemption_id: str) -> None:
-    """Annul a PASS whose answer came too late to let the guest in; its audit row is the last
-    statement."""
+    """Annul a PASS that let nobody in; its audit row is the last statement.
+
+    A gate tells this once, and nothing else before: what the row says of it, where other entries
+    had it judged anew, was only what a PASS means as a rule (R33).
+    """
     row = await RedemptionRepository.of(work, scope).find_one(
         _id=redemption_id, device_id=scope.device.device_id
     )
-    if row is None or row.ticket_id is None or not row.walked_in or row.gate_result:
+    if row is None or row.ticket_id is None or not row.walked_in:
         return
     annulment = Annulment(
         id=new_ulid(),

@@ -224,7 +224,9 @@ async def let_in_after_all(work: Work, scope: Scope, redemption_id: str) -> None
             await _unpaid(work, scope, row)
             changed, conflicts = await _judge_all(work, scope, row.ticket_id)
             row = changed.get(row.id, row)
-    if row.result is RedemptionResult.FAIL:
+    if row.result is RedemptionResult.FAIL or row.credit_shortfall:
+        # Better than a refusal, and not paid for: nobody has been told of this entry before.
+        conflicts = [each for each in conflicts if each.row.id != row.id]
         conflicts.append(Conflict(row))
     await tell(work, scope, conflicts)
 

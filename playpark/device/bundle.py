@@ -242,11 +242,11 @@ async def hand_in(client: ApiClient, bundle: Bundle, device_id: str) -> BundleOu
     """Give the server a bundle for a review under `device_id`, batch by batch; what it has already
     it knows. Raises what the server answers, after batches that it has kept."""
     kept = known = 0
+    store_id = bundle.origin.store_id if bundle.origin else None
     for epoch, ops in groupby(bundle.ops, key=lambda op: op.epoch):
         for batch in _batches([op.to_op_in() for op in ops]):
-            answer = await client.import_bundle(
-                BundleIn(device_id=device_id, epoch=epoch, ops=batch)
-            )
+            body = BundleIn(device_id=device_id, epoch=epoch, ops=batch)
+            answer = await client.import_bundle(body, store_id=store_id)
             kept, known = kept + answer.kept, known + answer.known
     return BundleOut(kept=kept, known=known)
 

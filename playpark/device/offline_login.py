@@ -104,9 +104,16 @@ class OfflinePeople:
         self._people.accept(name, now)
         return person.employee
 
-    def forget(self, employee_id: str) -> None:
-        """They may not log in here without the server any more: suspended, or a new PIN."""
-        self._people.forget(employee_id)
+    def forget(self, email: str) -> None:
+        """Who has this address may not log in here without the server any more."""
+        if person := self._people.find(_name(email)):
+            self._people.forget(person.employee.employee_id)
+
+    def forget_pin(self, email: str, pin: str) -> None:
+        """The server does not take this PIN: where this device would, it is an old one."""
+        keys, person = self._keys(), self._people.find(_name(email))
+        if keys is not None and person is not None and self._fits(keys, person, pin):
+            self._people.forget(person.employee.employee_id)
 
     def forget_all(self) -> None:
         """Nobody may: the device was revoked, or is given away."""

@@ -115,6 +115,9 @@ class OfflineTickets:
         self._opened: Ed25519PrivateKey | None = None
         self._not_before: datetime | None = None
         """When the server may be asked again after a refusal."""
+        self._compared = False
+        """The server has seen how many serials were taken since this program began: it knows more
+        where the file was set back (R38)."""
 
     def public_key(self) -> str | None:
         """The public half of the till's key, made where there is none that opens; None where no
@@ -126,7 +129,8 @@ class OfflineTickets:
 
     async def renew(self, client: ApiClient, now: datetime) -> CertificateView | None:
         """Ask for a certificate where half of the present one is over, where it does not cover what
-        is on sale, or where there is none. None where nothing was asked or nothing is given.
+        is on sale, where there is none, and once after each start. None where nothing was asked or
+        nothing is given.
 
         Raises PlayParkError where the server is not reachable or too busy, or the device has to log
         in again; a refusal is asked about again after an hour.
@@ -142,6 +146,7 @@ class OfflineTickets:
                 raise
             self._not_before = now + ASK_AGAIN
             return None
+        self._compared = True
         await asyncio.to_thread(self._store.signing.save_certificate, certificate)
         return certificate
 
@@ -183,9 +188,9 @@ class OfflineTickets:
             return None
         public_key = self.public_key()
         present = self._store.signing.certificate
-        if present is not None and present.public_key == public_key and self._covers(present, now):
-            return None
-        return public_key
+        if not self._compared or present is None or present.public_key != public_key:
+            return public_key
+        return None if self._covers(present, now) else public_key
 
     def _covers(self, present: CertificateView, now: datetime) -> bool:
         half = present.not_before + (present.not_after - present.not_before) / 2

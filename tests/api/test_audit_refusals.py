@@ -144,9 +144,9 @@ async def test_R43_a_row_that_cannot_be_written_does_not_change_the_answer(
     async def hangs(*_: Any, **__: Any) -> None:
         await asyncio.sleep(60)
 
-    monkeypatch.setattr(refusals, "PATIENCE", 0.05)
     for broken in (down, fault, hangs):
         with monkeypatch.context() as patched:
+            patched.setattr(refusals, "PATIENCE", 0.05)
             patched.setattr(UnitOfWork, "run", broken)
             async with asyncio.timeout(5):
                 await refused(till, "E_DEVICE_SUSPENDED")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -195,6 +196,19 @@ async def test_R22_another_key_more_serials_or_a_new_package_make_another_certif
     assert package["package_id"] in found[-1].packages
     assert package["package_id"] not in found[-2].packages
     assert await asked(till, own, serials_taken=2_499) == found[-1]
+
+
+async def test_R38_a_till_that_counts_fewer_serials_than_arrived_takes_none_of_them_again(
+    park: Park,
+) -> None:
+    till = await OfflineTill.of(park)
+    first = till.certificate
+    await till.arrives(replace(till.ticket(), serial=7))
+    assert await asked(till.till, till.key, serials_taken=7) == first
+    behind = await asked(till.till, till.key, serials_taken=6)
+    assert behind.key_id != first.key_id
+    assert await asked(till.till, till.key, serials_taken=0) == behind
+    assert await asked(till.till, till.key) == behind
 
 
 async def test_R46_the_store_says_how_long_and_for_how_many_tickets(fresh: Park) -> None:

@@ -76,6 +76,52 @@ async def test_R33_an_entry_that_the_server_let_in_is_judged_with_the_others(par
     assert (await park.state(ticket))["used"] == 1
 
 
+async def test_R33_R50_nobody_is_inside_whom_the_gate_turned_away_after_all(park: Life) -> None:
+    """The server passed the guest, the gate had no answer and refused; before it could say so, an
+    earlier entry from elsewhere took the use."""
+    ticket, zone = await park.ticket(), await zone_id(park, POOL)
+    park.later(HOUR)
+    asked = park.asked(ticket, zone_id=zone)
+    (passed,) = await sync(park.gates[0], asked)
+    assert passed["result"]["result"] == "pass"
+    await sync(park.gates[1], park.shown(ticket, -600, zone_id=zone))
+    inside = passed["result"]["inside"] + 1
+    refused = asked["occurred_at"]
+    local = {"result": "fail", "reason": "duplicate_use", "at": refused}
+    for _ in range(2):
+        (again,) = await sync(park.gates[0], asked | {"committed": True, "local": local})
+        assert again["result"]["result"] == "pass"
+    earlier, row = await park.rows(ticket)
+    assert (earlier["result"], earlier["gate_result"]) == ("pass", "pass")
+    assert (row["gate_result"], row["annulled_because"]) == ("fail", "not_admitted")
+    assert (await park.state(ticket))["used"] == 1
+    counts = await park.db.occupancy.find({"zone_id": zone}).to_list(None)
+    assert sum(each["entries"] - each["exits"] for each in counts) == inside - 1
+
+
+@pytest.mark.parametrize("told", ["with the operation", "after the answer"])
+async def test_R33_what_a_credit_did_not_cover_is_a_conflict_whenever_it_is_told(
+    park: Life, told: str
+) -> None:
+    """The balance went at another gate, the server refused, and the gate let the guest in."""
+    ticket, water = await park.ticket("Play credit 500"), await zone_id(park, WATER)
+    park.later(HOUR)
+    while (await park.show(ticket, park.gates[1], zone_id=water))["result"] == "pass":
+        pass
+    park.later(60)
+    asked = park.asked(ticket, zone_id=water)
+    if told == "after the answer":
+        (refused,) = await sync(park.gates[0], asked)
+        assert refused["result"]["reason"] == "exhausted"
+    local = {"result": "pass", "at": asked["occurred_at"]}
+    await sync(park.gates[0], asked | {"committed": True, "local": local})
+    row = (await park.rows(ticket))[-1]
+    assert (row["gate_result"], row["credit_shortfall"] > 0) == ("pass", True)
+    assert [each["type"] for each in await told_of(park, row)] == ["ticket.conflict"]
+    audited = await park.db.audits.find({"entity_id": row["_id"]}).to_list(9)
+    assert [each["event_type"] for each in audited] == ["redemption.conflict"]
+
+
 async def test_R33_entries_of_one_moment_go_by_their_op_id(park: Life) -> None:
     ticket = await park.ticket()
     park.later(HOUR)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from api.platform.uow import unavailable
+from api.sync.clocks import Timeline
 from playpark.ids import new_ulid
 from tests.api.drawers import approve
 from tests.api.inside import Inside, inside
@@ -379,6 +380,56 @@ async def test_R15_a_device_that_sends_again_while_somebody_applies_has_one_effe
         ]
         assert letter["status"] == "applied"
         assert (await told_of(park, letter_id)).count("dead_letter.applied") == 1
+
+
+async def test_R35_what_is_settled_by_hand_while_its_batch_is_on_its_way_is_not_booked_on_top(
+    park: Inside, store: Store, office: Outsider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sold, letter_id = await kept_sale(park, store, number=1)
+    believed = Timeline.corrected
+
+    async def meanwhile(*args: Any) -> Any:
+        assert answered(await resolve(office, letter_id, "dismiss")) == (200, None)
+        return await believed(*args)
+
+    monkeypatch.setattr(Timeline, "corrected", meanwhile)
+    (again,) = await store.sync(sold)
+    assert (again["status"], again["code"]) == ("rejected", "E_CONFLICT")
+    assert again["dead_letter_id"] == letter_id
+    sales = park.platform.mongo.db.sales
+    assert await sales.count_documents({"op_id": sold["op_id"]}) == 0
+    assert await told_of(park, letter_id) == ["dead_letter.kept", "dead_letter.dismissed"]
+
+
+async def test_R35_it_is_settled_by_hand_or_booked_and_never_both(
+    park: Inside, store: Store, office: Outsider
+) -> None:
+    for _ in range(4):
+        sold, letter_id = await kept_sale(park, store)
+        await asyncio.gather(
+            *(resolve(office, letter_id, "dismiss") for _ in range(2)),
+            *(store.sync(sold) for _ in range(4)),
+        )
+        (letter,) = [
+            each
+            for each in await letters(office, device_id=store.device_id)
+            if each["dead_letter_id"] == letter_id
+        ]
+        sales = park.platform.mongo.db.sales
+        booked = await sales.count_documents({"op_id": sold["op_id"]})
+        assert (letter["status"], booked) in {("applied", 1), ("dismissed", 0)}
+
+
+async def test_R37_what_had_not_happened_is_not_done_either_once_it_is_settled_by_hand(
+    park: Inside, store: Store, office: Outsider
+) -> None:
+    waits = store.op("cash_movement", MOVED, committed=False)
+    bundle = {"device_id": store.device_id, "epoch": 1, "ops": [waits]}
+    assert await office.data("POST", "/v1/sync/bundles", bundle) == {"kept": 1, "known": 0}
+    (letter,) = await letters(office, device_id=store.device_id)
+    assert answered(await resolve(office, letter["dead_letter_id"], "dismiss")) == (200, None)
+    (late,) = await store.sync(waits)
+    assert (late["status"], late["code"]) == ("rejected", "E_CONFLICT")
 
 
 async def test_R38_a_letter_whose_place_was_taken_is_booked_without_one(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from api.demo_park import demo_id
 from tests.api.drawers import tell
 from tests.api.inside import Inside, inside
 from tests.api.outages import OWNER, Store, answered, letters, resolve, statuses
@@ -194,6 +195,23 @@ async def test_R37_a_device_that_comes_back_books_what_was_handed_in(
     assert statuses(await store.sync(sold)) == ["applied"]
     (letter,) = await letters(office, device_id=store.device_id)
     assert letter["status"] == "applied"
+
+
+async def test_R44_somebody_without_a_device_hands_in_for_another_store_of_theirs(
+    park: Inside, office: Outsider
+) -> None:
+    second = (await office.data("POST", "/v1/stores", {"name": "Lakeside"}))["store_id"]
+    there, key = {"store_id": second}, {"auto_approve": True}
+    site_key = (await office.data("POST", "/v1/site_keys", key, **there))["site_key"]
+    far = Store(await Outsider(park.http).pair("POS", site_key), park)
+    person = Outsider(park.http)
+    login = {**OWNER, "tenant": demo_id("tenant", "bangkok")}
+    session = await person.data("POST", "/v1/employees/login", login)
+    person.token = session["access_token"]
+    sent = bundle(far, far.op("shift_open", {"cash_open": 0}))
+    nowhere = await person.call("POST", "/v1/sync/bundles", sent)
+    assert answered(nowhere) == (404, "E_NOT_FOUND")
+    assert await person.data("POST", "/v1/sync/bundles", sent, **there) == {"kept": 1, "known": 0}
 
 
 async def test_R40_a_bundle_takes_the_right_to_manage_devices(park: Inside, store: Store) -> None:

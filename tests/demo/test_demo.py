@@ -8,7 +8,8 @@ import pytest
 
 from demo.cli import _fresh
 from demo.paper import PaperRoll
-from demo.story import _in_notes, _same
+from demo.story import KEY_FOR_TRYING_OUT, _in_notes, _same
+from playpark.device.safe import SECRET_VARIABLE, find_safe
 from playpark.errors import PlayParkError
 from playpark.printing.transport import PrinterTarget
 
@@ -47,6 +48,14 @@ def test_the_demos_own_folder_is_made_anew(tmp_path: Path) -> None:
     folder = _fresh(tmp_path / "out")
     (folder / "old").touch()
     assert not (_fresh(tmp_path / "out") / "old").exists()
+
+
+def test_trying_out_brings_a_key_that_is_named_as_what_it_is() -> None:
+    """A till without one refuses to sell tickets as soon as the server is slow (R22)."""
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8")
+    assert f"{SECRET_VARIABLE}=$${{{SECRET_VARIABLE}:-{KEY_FOR_TRYING_OUT}}}" in makefile
+    assert find_safe({SECRET_VARIABLE: KEY_FOR_TRYING_OUT}) is not None
+    assert "trying-out" in KEY_FOR_TRYING_OUT
 
 
 def test_a_mismatch_ends_the_demo() -> None:

@@ -215,6 +215,7 @@ class Office:
 
     def __init__(self, refuses: int = 10**6) -> None:
         self.bodies: list[dict[str, Any]] = []
+        self.stores: list[str | None] = []
         self.refuses = refuses
 
     def client(self) -> ApiClient:
@@ -227,6 +228,7 @@ class Office:
             return self._response(403, error=error)
         body = json.loads(request.content)
         self.bodies.append(body)
+        self.stores.append(request.url.params.get("store_id"))
         return self._response(200, data={"kept": len(body["ops"]) - 1, "known": 1})
 
     @staticmethod
@@ -261,6 +263,20 @@ async def test_R37_an_export_is_handed_in_in_batches_of_one_epoch(path, clock, t
     as_synced = [op.to_op_in().model_dump(mode="json", exclude_unset=True) for op in made.ops]
     assert sent == as_synced
     assert (said.kept, said.known) == (119, 4)
+
+
+async def test_R44_it_is_handed_in_at_the_store_of_its_device(path, clock, tmp_path):
+    a_week(path, clock)
+    made = exported(path, tmp_path / "out.bundle")
+    assert made.origin is not None
+    office = Office()
+
+    async with office.client() as client:
+        there = made.origin.model_copy(update={"store_id": "st2"})
+        await hand_in(client, made.model_copy(update={"origin": there}), "dev1")
+        await hand_in(client, made.model_copy(update={"origin": None}), "dev1")
+
+    assert set(office.stores) == {"st2", None}
 
 
 async def test_R56_big_operations_go_in_smaller_batches(path, clock, tmp_path):

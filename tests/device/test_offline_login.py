@@ -226,7 +226,7 @@ def test_R39_somebody_can_be_forgotten_and_everybody(people, store):
     other = NOK.model_copy(update={"employee_id": "e2"})
     people.remember(other, "ploy@park.example", "1379", NOW)
 
-    people.forget("e1")
+    people.forget(EMAIL)
     assert refusal(people, pin=PIN).code is ErrorCode.UNAUTHENTICATED
     assert people.log_in("ploy@park.example", "1379", NOW) == other
 

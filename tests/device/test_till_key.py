@@ -245,6 +245,18 @@ async def test_R22_it_asks_again_when_half_of_the_serials_are_used(
     assert serials(sign(store, tickets, TICKET)) == [1]
 
 
+async def test_R38_each_start_tells_how_many_serials_were_taken(
+    store: DeviceStore, server: Vouching
+) -> None:
+    first = OfflineTickets(store, SAFE)
+    await first.renew(server.client(), NOW)
+    sign(store, first, TICKET)
+    tickets, client = OfflineTickets(store, SAFE), server.client()
+    assert await tickets.renew(client, NOW) is not None
+    assert await tickets.renew(client, NOW) is None
+    assert [each.serials_taken for each in server.asked] == [0, 1]
+
+
 async def test_R22_it_asks_again_when_it_sells_something_new(
     store: DeviceStore, server: Vouching
 ) -> None:

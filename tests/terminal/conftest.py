@@ -15,6 +15,7 @@ from playpark.contracts.sales import SaleView
 from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.contracts.tickets import TicketView
 from playpark.device import DeviceStore
+from playpark.device.safe import SECRET_VARIABLE
 from playpark.errors import PlayParkError
 from playpark.printing.letterhead import Letterhead
 from playpark.printing.text import to_text
@@ -28,6 +29,12 @@ __all__ = ["CATALOG", "NOW", "RICH"]
 
 
 PATIENCE_S = 60.0
+
+
+@pytest.fixture(autouse=True)
+def no_safe_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A till here has a secret for its key only where a test gives it one."""
+    monkeypatch.delenv(SECRET_VARIABLE, raising=False)
 
 
 class PaperTray:

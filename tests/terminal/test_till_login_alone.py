@@ -5,8 +5,10 @@ from functools import partial
 import pytest
 
 import terminal.till
+from playpark.device import RecentEmployee
 from playpark.device.offline_login import Cost, OfflinePeople
 from playpark.device.safe import SECRET_VARIABLE
+from playpark.device.store import RECENT_EMPLOYEES
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.tui import Choose, LoginScreen
 from terminal.counter import PIN_FIRST, TillState
@@ -107,6 +109,50 @@ async def test_R38_who_was_suspended_does_not_log_in_without_the_server_any_more
     with pytest.raises(PlayParkError):
         await known.log_in(*NOK)
     assert known.employee is None
+
+
+async def test_R38_also_where_many_others_were_here_since(desk, known, monkeypatch):
+    for number in range(RECENT_EMPLOYEES):
+        other = RecentEmployee(employee_id=f"o{number}", name="Other", seen_at=desk.clock.now())
+        desk.store.remember_employee(other)
+    desk.park.down = False
+    told = {"error": {"code": "E_EMPLOYEE_SUSPENDED", "message": "Suspended."}}
+    monkeypatch.setattr(desk.park, "_employees_login", lambda _request: dict(told))
+    with pytest.raises(PlayParkError, match="Suspended"):
+        await known.log_in(*NOK)
+
+    assert desk.store.people.count() == 0
+
+
+async def test_R39_a_pin_that_the_server_has_ceased_to_take_is_none_without_it_either(
+    desk, known, monkeypatch
+):
+    desk.park.down = False
+    told = {"error": {"code": "E_UNAUTHENTICATED", "message": "Wrong email or PIN."}}
+    with monkeypatch.context() as changed:
+        changed.setattr(desk.park, "_employees_login", lambda _request: dict(told))
+        with pytest.raises(PlayParkError, match="Wrong email or PIN"):
+            await known.log_in(NOK[0], "2222")
+        assert desk.store.people.count() == 1
+        with pytest.raises(PlayParkError, match="Wrong email or PIN"):
+            await known.log_in(*NOK)
+    desk.park.down = True
+
+    with pytest.raises(PlayParkError, match="do not belong together here"):
+        await known.log_in(*NOK)
+
+
+@pytest.mark.parametrize(("code", "details"), [(None, {"totp": "required"}), ("123456", None)])
+async def test_R41_a_code_that_is_missing_or_wrong_says_nothing_of_the_pin(
+    desk, known, monkeypatch, code, details
+):
+    desk.park.down = False
+    told = {"error": {"code": "E_UNAUTHENTICATED", "message": "Code.", "details": details}}
+    monkeypatch.setattr(desk.park, "_employees_login", lambda _request: dict(told))
+    with pytest.raises(PlayParkError, match="Code"):
+        await known.log_in(*NOK, code)
+
+    assert desk.store.people.count() == 1
 
 
 async def test_R39_at_the_screen_the_pin_is_asked_for_at_the_key_and_the_key_goes_on(

@@ -2,8 +2,9 @@
 
 import pytest
 
-from playpark.device import OpState
+from playpark.device import DeviceStore, OpState
 from playpark.device.bundle import unseal
+from playpark.device.cli import put_away
 from playpark.errors import PlayParkError
 from playpark.tui import Ask
 from terminal.screens.quarantine import QuarantineDialog
@@ -71,6 +72,33 @@ async def test_R37_the_export_is_made_while_the_till_works_and_opens_with_its_pa
     assert till.store.queued_count() == 1
     with pytest.raises(PlayParkError):
         await till.refused.export("short")
+
+
+async def test_R37_a_till_whose_export_was_made_at_the_screen_can_be_unpaired(desk, till):
+    await refused(desk, till)
+    await till.refused.export(PHRASE)
+    desk.store.close()
+
+    aside = put_away(desk.path, desk.clock)
+
+    assert aside.exists()
+    desk.store = DeviceStore.open(desk.path, desk.clock)
+    assert desk.store.identity is None
+
+
+async def test_R28_a_close_that_is_taken_at_last_closes_the_shift_here_too(desk, till):
+    desk.park.refusals["shift_close"] = WHY
+    await till.close_shift(200000)
+    assert till.shift is not None  # it was not closed: it goes on
+    [close] = await till.refused.all()
+    desk.park.refusals.clear()
+
+    await till.refused.retry(close.op_id)
+    await till.engine.drain()
+
+    assert till.shift is None
+    await till.open_shift(0)
+    assert till.shift is not None
 
 
 async def test_R35_the_bar_the_key_and_the_screen(desk):

@@ -41,9 +41,9 @@ from playpark.contracts.snapshot import CatalogSnapshot
 from playpark.pricing import Context, price
 
 _AT_NIGHT = 100_000 if os.environ.get("PLAYPARK_FULL") else 0
-many = settings(max_examples=_AT_NIGHT or 2_000, deadline=None)
+many = settings(max_examples=_AT_NIGHT or 1_000, deadline=None)
 """What a property of carts is tried on: thousands in `make test`, many more at night."""
-several = settings(max_examples=_AT_NIGHT or 600, deadline=None)
+several = settings(max_examples=_AT_NIGHT or 300, deadline=None)
 """For properties that price each cart many times."""
 few = settings(max_examples=5_000 if _AT_NIGHT else 100, deadline=None)
 """For properties that ask every quarter of an hour of many weeks."""
