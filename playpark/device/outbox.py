@@ -6,7 +6,7 @@ not at all where it raises or where the program dies before.
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from sqlite3 import Connection
@@ -222,34 +222,41 @@ class Outbox(Operations):
     # --- answers ------------------------------------------------------------------------
 
     def record_result(self, sent: StoredOp, result: OpResult) -> StoredOp:
-        """Note the server's answer to the operation as it was `sent`; retry and blocked change
-        nothing. An operation whose envelope or epoch has changed since stays pending, to be sent
-        again: its new place in the chain must not stay empty.
+        """Note the server's answer to one operation, as `record_results` does."""
+        return self.record_results([(sent, result)])[0]
+
+    def record_results(self, answers: Sequence[tuple[StoredOp, OpResult]]) -> list[StoredOp]:
+        """Note the server's answers to operations as they were sent, all in one commit; retry and
+        blocked change nothing. An operation whose envelope or epoch has changed since stays
+        pending, to be sent again: its new place in the chain must not stay empty.
 
         A refused one that was not committed gives its receipt number up in the same commit: an
         `abandon` operation closes the number, so that none is without a fate (R29).
         """
-        state = _SETTLED.get(result.status)
         with self._writing() as draft:
-            before = draft.op(sent.op_id)
-            as_sent = (before.epoch, before.envelope) == (sent.epoch, sent.envelope)
-            if state is None or before.state is not OpState.PENDING or not as_sent:
-                return before
-            left = kept(sent.kind, result.result)
-            draft.connection.execute(
-                "UPDATE ops SET state = ?, code = ?, message = ?, result = ?, "
-                "dead_letter_id = coalesce(?, dead_letter_id) WHERE op_id = ?",
-                (
-                    state,
-                    result.code,
-                    result.message,
-                    as_json(left) if left else None,
-                    result.dead_letter_id,
-                    sent.op_id,
-                ),
-            )
-            self._close_numbers(draft, sent, state)
-            return draft.changed(before, sent.op_id)
+            return [self._record(draft, sent, result) for sent, result in answers]
+
+    def _record(self, draft: _Draft, sent: StoredOp, result: OpResult) -> StoredOp:
+        state = _SETTLED.get(result.status)
+        before = draft.op(sent.op_id)
+        as_sent = (before.epoch, before.envelope) == (sent.epoch, sent.envelope)
+        if state is None or before.state is not OpState.PENDING or not as_sent:
+            return before
+        left = kept(sent.kind, result.result)
+        draft.connection.execute(
+            "UPDATE ops SET state = ?, code = ?, message = ?, result = ?, "
+            "dead_letter_id = coalesce(?, dead_letter_id) WHERE op_id = ?",
+            (
+                state,
+                result.code,
+                result.message,
+                as_json(left) if left else None,
+                result.dead_letter_id,
+                sent.op_id,
+            ),
+        )
+        self._close_numbers(draft, sent, state)
+        return draft.changed(before, sent.op_id)
 
     def _close_numbers(self, draft: _Draft, sent: StoredOp, state: OpState) -> None:
         """The fate of the numbers of an answered operation (R29)."""

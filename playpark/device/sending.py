@@ -191,8 +191,15 @@ class Sender:
             return fault
         self._size = min(2 * self._size, MAX_OPS)
         self._rewound = None
+        stands: list[tuple[StoredOp, OpResult]] = []
         for op in batch:
-            await self._settle(op, results.get(op.op_id), report)
+            result = results.get(op.op_id)
+            if result is None or not _stands(result):
+                self._waits(op, result, report)
+            else:
+                stands.append((op, result))
+        if stands:
+            await self._settle(stands, report)
         return None
 
     async def _answers(self, batch: Sequence[StoredOp]) -> dict[str, OpResult]:
@@ -238,28 +245,32 @@ class Sender:
         self._standing.note(None, took if telling else None)
         return {result.op_id: result for result in answer.results}
 
-    async def _settle(self, op: StoredOp, result: OpResult | None, report: DrainReport) -> None:
+    def _waits(self, op: StoredOp, result: OpResult | None, report: DrainReport) -> None:
+        """An operation that is asked about again: at once after the server's pause, or put off."""
+        report.waiting += 1
         if result is not None and result.status is OpStatus.RETRY:
-            report.waiting += 1
             if result.retry_after is not None:
                 report.retry_after = max(report.retry_after or 0.0, result.retry_after)
                 self._standing.pause(report.retry_after)
             return
-        if result is None or result.status not in _FINAL or result.code == ErrorCode.INTERNAL:
-            # A fault of the server is no verdict on what was sold: it is asked again (R17).
-            report.waiting += 1
-            self.put_off.put(op.op_id)
-            if result is not None and result.message:
-                self._standing.last_error = result.message
-            return
-        stored = await asyncio.to_thread(self._store.record_result, op, result)
-        self.put_off.settled(op.op_id)
-        report.rejected += result.status is OpStatus.REJECTED
-        report.applied += result.status is not OpStatus.REJECTED
-        if self.progress is not None:
-            done = min(self.progress.done + 1, self.progress.total)
-            self.progress = Progress(done, self.progress.total)
-        self._settled(stored, result)
+        self.put_off.put(op.op_id)
+        if result is not None and result.message:
+            self._standing.last_error = result.message
+
+    async def _settle(
+        self, answers: Sequence[tuple[StoredOp, OpResult]], report: DrainReport
+    ) -> None:
+        """Write down the answers that stand, then tell them. Raises for faults of the disk: then
+        none is noted, and all are asked for again."""
+        stored = await asyncio.to_thread(self._store.record_results, answers)
+        for op, (_, result) in zip(stored, answers, strict=True):
+            self.put_off.settled(op.op_id)
+            report.rejected += result.status is OpStatus.REJECTED
+            report.applied += result.status is not OpStatus.REJECTED
+            if self.progress is not None:
+                done = min(self.progress.done + 1, self.progress.total)
+                self.progress = Progress(done, self.progress.total)
+            self._settled(op, result)
 
     async def _reopen(self, fault: PlayParkError) -> bool:
         """Whether the store has gone on in a new epoch, above what the server knows (R38). The same
@@ -276,6 +287,12 @@ class Sender:
         self._rewound = counters
         await asyncio.to_thread(self._store.open_epoch, counters)
         return True
+
+
+def _stands(result: OpResult) -> bool:
+    """Whether an answer is the last word. A fault of the server is no verdict on what was sold: it
+    is asked again (R17)."""
+    return result.status in _FINAL and result.code != ErrorCode.INTERNAL
 
 
 def patience(ops: int) -> float:

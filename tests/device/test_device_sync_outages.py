@@ -435,7 +435,7 @@ async def test_a_full_disk_is_told_and_is_no_outage(
         raise PlayParkError(ErrorCode.UNAVAILABLE, "The disk is full.")
 
     add(store, n=1)
-    monkeypatch.setattr(store, "record_result", full)
+    monkeypatch.setattr(store, "record_results", full)
     report = await engine.drain()
     assert report.error is not None
     assert (engine.mode, engine.state.last_error) == (LineMode.ONLINE, "The disk is full.")
