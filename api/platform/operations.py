@@ -135,11 +135,16 @@ class Kind(Generic[B, R]):
     audited: bool = True
     """Writes an audit row: queue behind the device's chain (R45)."""
     apart: Callable[[Operation[B]], bool] | None = None
-    """Whether an operation's effect waits for nothing but the database, and people wait for it: it
-    has a thread to itself then. For kinds that are not audited."""
+    """Whether an operation's effect waits for nothing but the database, and people wait for it or
+    there are many: it has a thread to itself then. For kinds that are not audited. Where it turns
+    out to need more, it raises `NotApartError` and is begun again like any other."""
     told: "Callable[[Work, Scope, OpRecord, Operation[B]], Awaitable[None]] | None" = None
     """(work, scope, record, op): what physically happened is told after the answer, for the first
     time (`op.local`); once, in the transaction that writes it into the record (R14)."""
+
+
+class NotApartError(Exception):
+    """An effect that was begun apart has to read what it writes, or writes to the audit trail."""
 
 
 class _AlreadyAppliedError(Exception):
@@ -168,17 +173,30 @@ async def perform(
         return await kind.apply(work, scope, permitted, record["result_id"])
 
     try:
-        if kind.apart is not None and kind.apart(op):
-            answer = await platform.uow.run_apart(transaction)
-        else:
-            queue = chain_key(scope) if kind.audited else None
-            answer = await platform.uow.run(transaction, queue=queue)
+        answer = await _carry_out(platform, scope, op, kind, transaction)
     except _AlreadyAppliedError:
         return await _first_answer(platform, scope, op, kind, record["id"])
     except DuplicateKeyError:
         message = "One of the ids is in use already: make fresh ones."
         raise PlayParkError(ErrorCode.CONFLICT, message) from None
     return Outcome(answer, replayed=False)
+
+
+async def _carry_out(
+    platform: Platform,
+    scope: Scope,
+    op: Operation[B],
+    kind: Kind[B, R],
+    transaction: Callable[[Work], Awaitable[R]],
+) -> R:
+    """The effect, in a thread of its own where it can be."""
+    if kind.apart is not None and kind.apart(op):
+        try:
+            return await platform.uow.run_apart(transaction)
+        except NotApartError:
+            log.debug("begun again, not apart", op_id=op.op_id)
+    queue = chain_key(scope) if kind.audited else None
+    return await platform.uow.run(transaction, queue=queue)
 
 
 async def _first_answer(

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from api.catalog import service as catalog
 from api.events import service as events
-from api.platform.operations import Kind, Operation, OpRecord, clamp
+from api.platform.operations import Kind, NotApartError, Operation, OpRecord, clamp
 from api.platform.permissions import Rights
 from api.platform.scope import Scope
 from api.platform.services import Platform
@@ -167,9 +167,11 @@ async def as_asked(work: Work, scope: Scope, shown: Shown | FailReason) -> Shown
 
 
 def _is_plain(op: Operation[RedeemIn]) -> bool:
-    """A guest waits for the decision, and it takes the ticket and nothing else."""
+    """It takes the ticket and nothing else, and a guest waits for the decision; or a gate has let
+    the guest in, as most are with a ticket that nobody has used."""
     waits = not op.committed and op.local is None
-    return waits and not (op.body.qr_token or "").startswith(PP2_PREFIX)
+    signed = (op.body.qr_token or "").startswith(PP2_PREFIX)
+    return (waits or merging.let_in(op)) and not signed
 
 
 def _turned_away(op: Operation[RedeemIn]) -> bool:
@@ -232,6 +234,8 @@ async def _record(
         first = await _first_entry(work, scope, op, shown, scan, result_id)
         if first is not None:
             return first
+    if work.apart:
+        raise NotApartError
     seen, decision = await _look_and_decide(work, scope, shown, scan)
     told = _row(scope, op, scan, seen, decision, result_id)
     ticket = None

@@ -134,7 +134,7 @@ async def test_the_same_seed_plays_the_same_chances(tmp_path: Path, seed: int, s
         (None, "-"),
         ("as it is", "as it is"),
     ],
-    ids=str,
+    ids=["counted", "list", "set", "empty list", "nothing counted", "yes", "none", "text"],
 )
 def test_a_report_is_for_people(value: object, text: str) -> None:
     made = Verdict("", "")
