@@ -16,7 +16,7 @@ demo: $(STAMP) ## Sell, print, scan, admit: the park's main job on real parts
 	@$(BIN)/playpark demo
 
 test: lint ## All checks: style, types, imports, tests
-	$(BIN)/python -m pytest -n 3 -q
+	$(BIN)/python -m pytest -n 4 -q
 
 # Some tests take an hour by themselves, such as a till killed at every line: who is done takes over
 # from who is not.

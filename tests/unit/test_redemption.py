@@ -257,8 +257,8 @@ async def test_R20_the_conditional_update_admits_exactly_what_the_rule_admits(
 ) -> None:
     cases: list[tuple[TicketState, Scan]] = []
 
-    # 30 lists of 50, and in full 1,025: each case is three round trips.
-    @settings(max_examples=settings.default.max_examples // 20 + 25)
+    # 55 lists of 50, and in full 1,050: each case is three round trips.
+    @settings(max_examples=settings.default.max_examples // 20 + 50)
     @given(st.lists(st.tuples(states | likely, scans), min_size=50, max_size=50))
     def collect(drawn: list[tuple[TicketState, Scan]]) -> None:
         cases.extend(drawn)
