@@ -5,10 +5,9 @@ What QA sets at the server comes to every gate by heartbeat; the server refuses 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from playpark.contracts.qa import QaSwitches
-from playpark.device.faults import QUIET, Switches
+from playpark.device.faults import Switches
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +40,11 @@ class Outages:
     @property
     def banner(self) -> str:
         """For the status bar; empty where nothing is simulated or can be."""
-        words = self.switches.words
-        return f"QA {words}" if words else "QA" if self.enabled else ""
+        return self.switches.banner(enabled=self.enabled)
 
     def press(self, key: str) -> None:
         """Switch on what the key is for, or off where it is on; without its key nothing."""
         pressed = self.keys.get(key)
         if pressed is None:
             return
-        now = self.switches.now
-        wanted: dict[str, Any] = pressed.change.model_dump(exclude_unset=True)
-        on = all(getattr(now, name) == value for name, value in wanted.items())
-        change = {name: getattr(QUIET, name) for name in wanted} if on else wanted
-        self.switches.set(now.model_copy(update=change))
+        self.switches.toggle(pressed.change)

@@ -5,7 +5,6 @@ What QA sets at the server comes to every till by heartbeat; the server refuses 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from playpark.contracts.qa import QaSwitches
 from playpark.device.faults import QUIET, Switches
@@ -48,16 +47,11 @@ class QaKeys:
     @property
     def banner(self) -> str:
         """For the status bar; empty on a till where nothing is simulated or can be."""
-        words = self.switches.words
-        return f"QA {words}" if words else "QA" if self.enabled else ""
+        return self.switches.banner(enabled=self.enabled)
 
     def press(self, key: QaKey) -> None:
         """Turn on what the key is for; off again where it is on."""
         if key.change.quiet:
             self.switches.set(QUIET)
             return
-        now = self.switches.now
-        wanted: dict[str, Any] = key.change.model_dump(exclude_unset=True)
-        on = all(getattr(now, name) == value for name, value in wanted.items())
-        change = {name: getattr(QUIET, name) for name in wanted} if on else wanted
-        self.switches.set(now.model_copy(update=change))
+        self.switches.toggle(key.change)

@@ -6,10 +6,11 @@ from textual.app import App
 
 from admin_tui.house.letters import amount, what
 from admin_tui.office import Office
-from playpark.contracts.approvals import ApprovalAction, ReasonCodeView, VerifyPinIn
+from playpark.contracts.approvals import ApprovalAction, VerifyPinIn
 from playpark.contracts.sync import DeadLetterView, Resolve, ResolveIn
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.tui import ApprovalDialog, Ask, Choose, Dialog
+from playpark.tui.reasons import reason_label, reason_words
 
 R = TypeVar("R")
 _ASKED = {
@@ -54,11 +55,13 @@ class Settling:
         if not reasons:
             message = "The store has no reasons for this: somebody who may adds one first."
             raise PlayParkError(ErrorCode.CONFLICT, message)
-        chosen = await self._ask(Choose("Why?", [(_label(each), "", each) for each in reasons]))
+        chosen = await self._ask(
+            Choose("Why?", [(reason_label(each), "", each) for each in reasons])
+        )
         told = {"reason_code": chosen.code}
         if chosen.text_required:
             told["reason_text"] = await self._ask(
-                Ask(chosen.label, "Say in a few words what happened", _words)
+                Ask(chosen.label, "Say in a few words what happened", reason_words)
             )
         return told
 
@@ -76,13 +79,3 @@ def _question(letter: DeadLetterView, email: str, pin: str) -> VerifyPinIn:
     except ValueError as wrong:
         message = "Type the supervisor's email address and a PIN of 4 to 8 digits."
         raise PlayParkError(ErrorCode.VALIDATION, message) from wrong
-
-
-def _label(reason: ReasonCodeView) -> str:
-    return " / ".join(dict.fromkeys((reason.label, reason.label_th)))
-
-
-def _words(text: str) -> str:
-    if not text.strip():
-        raise PlayParkError(ErrorCode.VALIDATION, "This reason needs a few words.")
-    return text.strip()

@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import httpx
 
@@ -40,6 +41,13 @@ class Switches:
         for changed in self._listeners:
             changed(switches)
 
+    def toggle(self, change: QaSwitches) -> None:
+        """Switch on what `change` sets, or off again where all of it is on already."""
+        wanted: dict[str, Any] = change.model_dump(exclude_unset=True)
+        on = all(getattr(self._now, name) == value for name, value in wanted.items())
+        told = {name: getattr(QUIET, name) for name in wanted} if on else wanted
+        self.set(self._now.model_copy(update=told))
+
     def heard(self, answer: HeartbeatAnswer) -> None:
         """Take what the server has for this device. Only a change counts: what was set by a key
         here holds until QA sets something else at the server."""
@@ -65,6 +73,11 @@ class Switches:
             (now.skew_s, f"clock {now.skew_s:+d} s"),
         ]
         return ", ".join(text for on, text in told if on)
+
+    def banner(self, *, enabled: bool) -> str:
+        """For the status bar; empty where nothing is simulated or, unless `enabled`, can be."""
+        words = self.words
+        return f"QA {words}" if words else "QA" if enabled else ""
 
 
 class SkewedClock:

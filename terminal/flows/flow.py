@@ -4,9 +4,10 @@ from typing import TypeVar
 
 from textual.app import App
 
-from playpark.contracts.approvals import ReasonCodeView, ReasonKind
+from playpark.contracts.approvals import ReasonKind
 from playpark.errors import ErrorCode, PlayParkError
 from playpark.tui import ApprovalDialog, Ask, Choose, Dialog
+from playpark.tui.reasons import reason_label, reason_words
 from terminal.approvals import Question
 from terminal.giving_back import Why
 from terminal.screens.pin import PinDialog
@@ -62,19 +63,11 @@ class Flow:
         if not reasons:
             message = "The store has no reasons for this: the supervisor adds them in the office."
             raise PlayParkError(ErrorCode.CONFLICT, message)
-        options = [(_label(each), "", each) for each in reasons]
+        options = [(reason_label(each), "", each) for each in reasons]
         chosen = await self.ask(Choose("Why?", options))
         text = None
         if chosen.text_required:
-            text = await self.ask(Ask(chosen.label, "Say in a few words what happened", _words))
+            text = await self.ask(
+                Ask(chosen.label, "Say in a few words what happened", reason_words)
+            )
         return Why(chosen.code, chosen.label, text)
-
-
-def _label(reason: ReasonCodeView) -> str:
-    return " / ".join(dict.fromkeys((reason.label, reason.label_th)))
-
-
-def _words(text: str) -> str:
-    if not text.strip():
-        raise PlayParkError(ErrorCode.VALIDATION, "This reason needs a few words.")
-    return text.strip()
